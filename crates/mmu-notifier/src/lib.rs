@@ -1,0 +1,107 @@
+//! The MMU-notifier protocol as types.
+//!
+//! A page table entry is changed under its page table lock (PTL). CPU TLBs are
+//! flushed; *secondary* TLBs, those of IOMMUs, of devices with ATS and PASID,
+//! of hypervisors and GPU drivers, must be told too: under the lock, or when
+//! the announced range ends. Which of the two is right depends on the change,
+//! and getting it wrong corrupts memory rarely and far away. In this crate safe
+//! code cannot get it wrong:
+//!
+//! - the next step needs the token of the step before. A new page is stored
+//!   over an old one only by [`NotifiedPte::set`], and a [`NotifiedPte`] comes
+//!   only from clearing the entry, flushing, and telling every subscriber;
+//! - the page travels inside the token, so it cannot be freed early;
+//! - dropping a token at any point finishes late but safely, forgetting one
+//!   leaks or stalls. Nothing depends on discipline;
+//! - there is no `ignore`. The two escapes are `unsafe` and say why.
+//!
+//! The [transition table](mmu_protocol::TABLE) says for each change which
+//! placement it needs and why; the methods here are its rows:
+//!
+//! | change | method | secondary TLBs are told |
+//! |---|---|---|
+//! | absent to present | [`EmptySlot::set`] | not at all |
+//! | present to absent, freed at once | [`NotifiedPte::take`] | before the free |
+//! | present to absent, freed later | [`PresentSlot::zap`], [`ClearedPte::defer`] | at the end of the range |
+//! | present to another page | [`NotifiedPte::set`] | between clear and set |
+//! | ... with the same bytes | [`PresentSlot::replace_same_content`] | at the end of the range |
+//! | write permission removed | [`PresentSlot::write_protect`] | at the end of the range |
+//! | copied or compared | [`PresentView::settle`] | before the copy |
+//! | write permission added | [`PresentView::make_writable`] | not at all |
+//! | accessed bit cleared | [`PresentView::test_and_clear_young`] | not at all |
+//! | moved elsewhere | [`RangePtlPair::source`] | before the free |
+//! | huge entry split | [`ClearedPte::set_same_frames`] | at the end of the range |
+//! | table page freed | [`NotifiedPte::take`] | before the free |
+//!
+//! # The path of a COW fault
+//!
+//! ```no_run
+//! # use mmu_notifier::*; use mmu_protocol::*;
+//! # fn cow<P: Platform>(mm: &Mm<P>, addr: VirtAddr, new: P::Page, attr: P::Attr, task: &mut Task)
+//! # -> Result<P::Page, PtlError> {
+//! let page = VirtRange::page(addr, PageSize::Base);
+//! let mut range = mm.invalidate_range_start(page, Event::Clear, task).unwrap();
+//! let mut ptl = range.lock_ptl(addr)?;
+//! let old = ptl
+//!     .slot(addr)?
+//!     .present().expect("the fault found it present")
+//!     .clear_flush_notify()      // NotifiedPte: owns the old page
+//!     .set(new, attr);           // without the notification: error E0599
+//! # drop(ptl); drop(range);
+//! # Ok(old) }
+//! ```
+//!
+//! # Features
+//!
+//! - `alloc`: `Vec` as a store for deferred pages, `Arc` as a handle.
+//! - `std` (default): [`Task::current`] and the [`Membarrier`] fence.
+//!
+//! Without them the crate needs neither an allocator nor an operating system.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+mod batch;
+mod context;
+mod deferred;
+mod error;
+mod fence;
+mod list;
+mod mm;
+mod platform;
+mod ptl;
+mod range;
+mod slot;
+mod snapshot;
+mod srcu;
+mod subscriber;
+mod sync;
+mod task;
+mod ticket;
+mod token;
+
+pub use batch::Batch;
+pub use context::{Atomic, Blockable};
+pub use deferred::{DeferArray, DeferPages};
+pub use error::{
+    BatchError, PtlError, RegisterError, RegisterRefusal, ReplaceError, ReplaceRefusal, StartError,
+    StillWritable, UnregisterError, UnregisterRefusal,
+};
+#[cfg(feature = "std")]
+pub use fence::Membarrier;
+pub use fence::{AsymmetricFence, FullFence};
+pub use mm::{ExclusiveMm, Mm, Subscription};
+pub use platform::{Locked, PageTableEntry, Platform};
+pub use ptl::{FillPtl, RangePtl, RangePtlPair};
+pub use range::InvalidateRange;
+pub use slot::{EmptySlot, FillSlot, PendingSlot, PresentSlot, PresentView, Settled, Slot};
+pub use srcu::{Srcu, SrcuGuard, StripeId};
+pub use subscriber::{Invalidation, Nobody, Notifier, RangeInfo, SecondaryTlb, WouldBlock};
+pub use task::Task;
+#[cfg(feature = "std")]
+pub use task::TaskTaken;
+pub use ticket::Ticket;
+pub use token::{ClearedPte, ClearingPte, NotifiedPte};
+
+pub use mmu_protocol as protocol;
