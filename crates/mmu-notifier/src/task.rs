@@ -77,12 +77,10 @@ mod hosted {
     #[cfg(not(shuttle))]
     use std::thread_local;
 
-    // Shuttle's `thread_local!` has no `const` form.
-    #[allow(clippy::declare_interior_mutable_const)]
-    const HAS_NO_TASK: Cell<bool> = Cell::new(false);
-
     thread_local! {
-        static HAS_TASK: Cell<bool> = HAS_NO_TASK;
+        // Shuttle's `thread_local!` has no `const` form.
+        #[allow(clippy::missing_const_for_thread_local)]
+        static HAS_TASK: Cell<bool> = Cell::new(false);
     }
 
     fn claim_stripe() -> StripeId {
