@@ -150,6 +150,9 @@ pub struct UnregisterError<S> {
 pub enum UnregisterRefusal {
     /// The subscription belongs to another address space.
     OtherMm,
+    /// The subscription is that of a TLB and a mirror was to be unregistered,
+    /// or the reverse.
+    OtherKind,
     /// It is gone already: the address space was released.
     Released,
     /// The task has a range open: unregistration would wait for it.
@@ -160,6 +163,10 @@ impl fmt::Display for UnregisterRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             UnregisterRefusal::OtherMm => "the subscription belongs to another address space",
+            UnregisterRefusal::OtherKind => {
+                "the subscription is of the other kind; unregister_tlb takes back what \
+                 register_tlb gave, unregister_notifier what register_notifier gave"
+            }
             UnregisterRefusal::Released => {
                 "the address space was released and with it the subscription"
             }

@@ -59,19 +59,29 @@ mod linux {
     // include/uapi/linux/membarrier.h
     const PRIVATE_EXPEDITED: c_int = 1 << 3;
     const REGISTER_PRIVATE_EXPEDITED: c_int = 1 << 4;
-    #[cfg(target_arch = "x86_64")]
-    const SYS_MEMBARRIER: c_long = 324;
-    #[cfg(not(target_arch = "x86_64"))]
-    // The number in the generic table (arm64, riscv and every later architecture).
-    const SYS_MEMBARRIER: c_long = 283;
+    // Only where the number is known: elsewhere it is another system call.
+    const SYS_MEMBARRIER: Option<c_long> =
+        if cfg!(all(target_arch = "x86_64", target_pointer_width = "64")) {
+            Some(324)
+        } else if cfg!(any(
+            target_arch = "aarch64",
+            target_arch = "riscv64",
+            target_arch = "loongarch64"
+        )) {
+            // The number in the generic table.
+            Some(283)
+        } else {
+            None
+        };
 
     unsafe extern "C" {
         fn syscall(number: c_long, ...) -> c_long;
     }
 
     fn membarrier(command: c_int) -> bool {
+        let Some(number) = SYS_MEMBARRIER else { return false };
         // SAFETY: the call takes integers only and touches no memory of ours.
-        unsafe { syscall(SYS_MEMBARRIER, command, 0 as c_int, 0 as c_int) == 0 }
+        unsafe { syscall(number, command, 0 as c_int, 0 as c_int) == 0 }
     }
 
     #[cold]

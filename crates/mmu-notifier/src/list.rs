@@ -24,6 +24,8 @@ pub(crate) struct SubscriberList<T> {
     /// Whose removal has begun: of two removers one wins.
     leaving: AtomicU64,
     places: [Cell<MaybeUninit<T>>; PLACES],
+    /// Called with whoever is left when the list goes.
+    release: fn(&T),
 }
 
 // SAFETY: values are written by whoever claimed the place and read by many
@@ -33,12 +35,13 @@ unsafe impl<T: Send + Sync> Sync for SubscriberList<T> {}
 unsafe impl<T: Send> Send for SubscriberList<T> {}
 
 impl<T> SubscriberList<T> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(release: fn(&T)) -> Self {
         SubscriberList {
             live: AtomicU64::new(0),
             claimed: AtomicU64::new(0),
             leaving: AtomicU64::new(0),
             places: core::array::from_fn(|_| Cell::new(MaybeUninit::uninit())),
+            release,
         }
     }
 
@@ -90,16 +93,28 @@ impl<T> SubscriberList<T> {
         self.live.fetch_and(!places, Ordering::Relaxed);
     }
 
-    /// Takes a hidden value out.
+    /// Takes a hidden value out and keeps its place closed: whoever still has
+    /// its subscription must find that the removal has begun.
     ///
     /// # Safety
     ///
     /// INV-SNAPSHOT: the caller's `begin_leave` won and it hid the place, and
     /// every section that began before that has ended.
-    pub(crate) unsafe fn take(&self, place: usize) -> T {
+    pub(crate) unsafe fn take_for_good(&self, place: usize) -> T {
         // SAFETY: no section that saw the place live is left, and only one
         // caller can have won.
-        let value = self.places[place].with_mut(|slot| unsafe { (*slot).assume_init_read() });
+        self.places[place].with_mut(|slot| unsafe { (*slot).assume_init_read() })
+    }
+
+    /// Takes a hidden value out and gives its place to the next.
+    ///
+    /// # Safety
+    ///
+    /// As for [`take_for_good`](Self::take_for_good), and nobody else has the
+    /// subscription of this place.
+    pub(crate) unsafe fn take(&self, place: usize) -> T {
+        // SAFETY: the caller's promise, passed on.
+        let value = unsafe { self.take_for_good(place) };
         self.leaving.fetch_and(!(1 << place), Ordering::Relaxed);
         self.claimed.fetch_and(!(1 << place), Ordering::Release);
         value
@@ -134,10 +149,27 @@ impl<T> SubscriberList<T> {
 
 impl<T> Drop for SubscriberList<T> {
     fn drop(&mut self) {
+        /// Panics when dropped: on the way of another panic that aborts.
+        struct Abort;
+        impl Drop for Abort {
+            fn drop(&mut self) {
+                panic!("a subscriber did not let go of an address space that is being dropped");
+            }
+        }
+
         let live = self.live.load(Ordering::Relaxed);
+        let release = self.release;
         for place in (0..PLACES).filter(|place| live & (1 << place) != 0) {
-            // SAFETY: we own the list, so no section is left, and a live place holds a value.
-            self.places[place].with_mut(|slot| unsafe { (*slot).assume_init_drop() });
+            self.places[place].with_mut(|slot| {
+                // The page tables go next: a subscriber that cannot be made to
+                // let go of them must not outlive this.
+                let abort = Abort;
+                // SAFETY: we own the list, so no section is left, and a live place holds a value.
+                release(unsafe { (*slot).assume_init_ref() });
+                core::mem::forget(abort);
+                // SAFETY: as above, and the list is gone afterwards.
+                unsafe { (*slot).assume_init_drop() };
+            });
         }
     }
 }

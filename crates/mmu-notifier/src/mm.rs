@@ -38,13 +38,13 @@ use crate::ticket::{Ticket, Tickets};
 
 /// An address space whose page-table changes follow the MMU-notifier protocol.
 ///
-/// `Send` and `Sync` if the platform and its handles are. Forgetting it leaks
-/// the subscribers; they are told nothing more, because nothing changes.
+/// `Send` and `Sync` if the platform and its handles are. Dropping it releases
+/// the subscribers that are left, and only then drops the platform. Forgetting
+/// it leaks both; they are told nothing more, because nothing changes.
 pub struct Mm<P: Platform> {
-    pub(crate) platform: P,
     pub(crate) srcu: Srcu<P::Fence>,
-    pub(crate) tlbs: SubscriberList<P::Tlb>,
     pub(crate) notifiers: SubscriberList<P::Notifier>,
+    pub(crate) tlbs: SubscriberList<P::Tlb>,
     /// Those of `tlbs` that cache absent entries.
     pub(crate) absent: AtomicU64,
     pub(crate) tickets: Tickets,
@@ -53,10 +53,22 @@ pub struct Mm<P: Platform> {
     released: AtomicBool,
     /// Tells address spaces apart in a [`Subscription`].
     number: usize,
+    /// Last, because fields drop in this order: the lists release whoever is
+    /// left in them before the pages can go.
+    pub(crate) platform: P,
 }
 
 /// Not a model checker's atomic: the numbers outlive its executions.
 static NEXT_NUMBER: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
+
+/// A number that no other address space has had: a subscription that outlives
+/// its address space must not fit another one.
+fn next_number() -> usize {
+    use core::sync::atomic::Ordering::Relaxed;
+    NEXT_NUMBER
+        .fetch_update(Relaxed, Relaxed, |number| number.checked_add(1))
+        .expect("no more numbers for address spaces")
+}
 
 /// Proof that no range of the address space is running and none can start.
 #[derive(Debug)]
@@ -109,23 +121,31 @@ impl<'m, P: Platform> ExclusiveMm<'m, P> {
 #[must_use = "without the subscription the subscriber stays registered until release"]
 pub struct Subscription<T> {
     mm: usize,
+    list: List,
     place: usize,
     kind: PhantomData<fn() -> T>,
+}
+
+/// Which list a subscription belongs to: one type may be in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    Tlbs,
+    Notifiers,
 }
 
 impl<P: Platform> Mm<P> {
     /// An address space without subscribers.
     pub fn new(platform: P) -> Self {
         Mm {
-            platform,
             srcu: Srcu::new(),
-            tlbs: SubscriberList::new(),
-            notifiers: SubscriberList::new(),
+            notifiers: SubscriberList::new(|notifier| notifier.release()),
+            tlbs: SubscriberList::new(|tlb| tlb.release()),
             absent: AtomicU64::new(0),
             tickets: Tickets::new(),
             has_tombstones: Ticket::from_raw(1).and_then(P::Entry::tombstone).is_some(),
             released: AtomicBool::new(false),
-            number: NEXT_NUMBER.fetch_add(1, core::sync::atomic::Ordering::Relaxed),
+            number: next_number(),
+            platform,
         }
     }
 
@@ -293,7 +313,7 @@ impl<P: Platform> Mm<P> {
 
     fn publish_tlb(&self, tlb: P::Tlb) -> Result<Subscription<P::Tlb>, RegisterError<P::Tlb>> {
         let absent = tlb.caches_absent();
-        let subscription = self.publish(&self.tlbs, tlb)?;
+        let subscription = self.publish(&self.tlbs, List::Tlbs, tlb)?;
         let bit = 1 << subscription.place;
         // A bit of an earlier owner of the place only costs a notification.
         if absent {
@@ -308,12 +328,13 @@ impl<P: Platform> Mm<P> {
         &self,
         notifier: P::Notifier,
     ) -> Result<Subscription<P::Notifier>, RegisterError<P::Notifier>> {
-        self.publish(&self.notifiers, notifier)
+        self.publish(&self.notifiers, List::Notifiers, notifier)
     }
 
     fn publish<T>(
         &self,
         list: &SubscriberList<T>,
+        which: List,
         value: T,
     ) -> Result<Subscription<T>, RegisterError<T>> {
         if self.released.load(Ordering::Acquire) {
@@ -335,7 +356,7 @@ impl<P: Platform> Mm<P> {
             let subscriber = unsafe { list.take(place) };
             return Err(RegisterError { subscriber, reason: RegisterRefusal::Released });
         }
-        Ok(Subscription { mm: self.number, place, kind: PhantomData })
+        Ok(Subscription { mm: self.number, list: which, place, kind: PhantomData })
     }
 
     /// Releases a hardware-walking TLB, waits until nobody can call it any
@@ -354,7 +375,7 @@ impl<P: Platform> Mm<P> {
         subscription: Subscription<P::Tlb>,
         task: &mut Task,
     ) -> Result<P::Tlb, UnregisterError<Subscription<P::Tlb>>> {
-        self.unregister(&self.tlbs, subscription, task, |tlb| tlb.release())
+        self.unregister(&self.tlbs, List::Tlbs, subscription, task, |tlb| tlb.release())
     }
 
     /// Releases a software mirror, waits until nobody can call it any more, and
@@ -371,12 +392,15 @@ impl<P: Platform> Mm<P> {
         subscription: Subscription<P::Notifier>,
         task: &mut Task,
     ) -> Result<P::Notifier, UnregisterError<Subscription<P::Notifier>>> {
-        self.unregister(&self.notifiers, subscription, task, |notifier| notifier.release())
+        self.unregister(&self.notifiers, List::Notifiers, subscription, task, |notifier| {
+            notifier.release();
+        })
     }
 
     fn unregister<T>(
         &self,
         list: &SubscriberList<T>,
+        which: List,
         subscription: Subscription<T>,
         task: &mut Task,
         release: impl FnOnce(&T),
@@ -384,6 +408,9 @@ impl<P: Platform> Mm<P> {
         let refuse = |subscription, reason| Err(UnregisterError { subscription, reason });
         if subscription.mm != self.number {
             return refuse(subscription, UnregisterRefusal::OtherMm);
+        }
+        if subscription.list != which {
+            return refuse(subscription, UnregisterRefusal::OtherKind);
         }
         if task.open_ranges != 0 {
             return refuse(subscription, UnregisterRefusal::InsideRange);
@@ -416,9 +443,10 @@ impl<P: Platform> Mm<P> {
         if task.open_ranges != 0 {
             return Err(StartError::Nested);
         }
-        if self.released.swap(true, Ordering::SeqCst) {
-            return Ok(());
-        }
+        // No early return for the second of two callers: when this returns all
+        // are released, also those that the other caller is still at (it holds
+        // a read section meanwhile).
+        self.released.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let stripe = task.stripe();
         let notifiers = self.release_each(&self.notifiers, stripe, |notifier| notifier.release());
@@ -460,8 +488,8 @@ impl<P: Platform> Mm<P> {
         self.platform.observe(step);
     }
 
-    /// Takes the platform out. The subscribers are dropped without being
-    /// released: [`release`](Self::release) them first.
+    /// Takes the platform out. Subscribers that are still registered are
+    /// released first.
     pub fn into_platform(self) -> P {
         self.platform
     }
@@ -479,11 +507,11 @@ impl<P: Platform> fmt::Debug for Mm<P> {
 
 /// # Safety
 ///
-/// As for [`SubscriberList::take`], for each of the places.
+/// As for [`SubscriberList::take_for_good`], for each of the places.
 unsafe fn drop_each<T>(list: &SubscriberList<T>, places: u64) {
     for place in (0..64).filter(|place| places & (1 << place) != 0) {
         // SAFETY: the caller's promise, passed on.
-        drop(unsafe { list.take(place) });
+        drop(unsafe { list.take_for_good(place) });
     }
 }
 

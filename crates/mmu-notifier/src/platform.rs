@@ -12,7 +12,7 @@ use crate::ticket::Ticket;
 ///
 /// An entry is present, a tombstone, or otherwise absent (empty, a swap entry,
 /// whatever the platform keeps there).
-pub trait PageTableEntry: Copy + Eq {
+pub trait PageTableEntry: Copy + Eq + Send {
     /// The entry that says nothing.
     const EMPTY: Self;
 
@@ -79,7 +79,13 @@ pub struct Locked<L, T> {
 ///   performed. `begin_flush` is a full barrier.
 /// - **INV-SAME**: [`same_content`](Self::same_content) is true only if both
 ///   pages hold the same bytes and nobody can write to the second while an
-///   entry refers to it.
+///   entry refers to it. That includes
+///   [`make_writable`](crate::PresentView::make_writable): an entry of such a
+///   page is left as it is by [`made_writable`](PageTableEntry::made_writable),
+///   or nobody is in a position to ask for it.
+/// - **INV-KEPT**: [`Deferred`](Self::Deferred) lets go of a page only by
+///   [`drain`](DeferPages::drain), by giving it back from
+///   [`push`](DeferPages::push), or when it is dropped itself.
 /// - The functions of [`PageTableEntry`] do what they say, and the
 ///   [`Flushing`](Self::Flushing) token is not needed for a flush to happen.
 ///
@@ -90,7 +96,9 @@ pub unsafe trait Platform: Sync + Sized {
 
     /// One reference to a page: a frame, a folio, or a page-table page. Owned:
     /// a `Copy` frame number proves nothing.
-    type Page;
+    ///
+    /// `Send`: whoever clears an entry takes out what another thread put in.
+    type Page: Send;
     /// What an entry says beside its page: rights and software bits.
     type Attr: Copy;
     /// One entry.
@@ -186,10 +194,13 @@ pub unsafe trait Platform: Sync + Sized {
 
     /// Moves the reference out of an entry.
     ///
+    /// Must do nothing but make the value: it also serves to lend the page
+    /// behind an entry that stays (the value is then not dropped).
+    ///
     /// # Safety
     ///
     /// INV-OWNED: the entry is present, came out of a table of entries of this
-    /// size, and this is done once.
+    /// size, and of the values made from it one at most is used as an owner.
     unsafe fn take_page(&self, entry: Self::Entry, size: PageSize) -> Self::Page;
 
     /// The number of the first frame behind a present entry, for records.

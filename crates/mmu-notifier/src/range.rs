@@ -50,7 +50,8 @@ pub(crate) struct RangeState<'m, P: Platform> {
     /// What the secondary TLBs alone are owed.
     notify: Cell<Owed>,
     /// Tokens that exist. What is left over at the end was forgotten.
-    pub(crate) open_tokens: Cell<u32>,
+    /// Sixty-four bits: a loop that forgets tokens must not wrap it to zero.
+    pub(crate) open_tokens: Cell<u64>,
     /// Not dropped unless everything was paid: after a panic in a callback the
     /// pages leak instead (INV-PAID).
     deferred: ManuallyDrop<RefCell<P::Deferred>>,
@@ -197,7 +198,7 @@ impl<'r, P: Platform> InvalidateRange<'r, P> {
     /// [`PtlError::NoTable`] if there is none.
     #[inline]
     pub fn lock_ptl(&mut self, addr: VirtAddr) -> Result<RangePtl<'_, P>, PtlError> {
-        RangePtl::lock(&self.state, addr, PageSize::Base)
+        self.lock(addr, PageSize::Base)
     }
 
     /// Takes the page table lock of the 2 MiB entries around `addr`.
@@ -207,7 +208,17 @@ impl<'r, P: Platform> InvalidateRange<'r, P> {
     /// [`PtlError::NoTable`] if there is none.
     #[inline]
     pub fn lock_pmd(&mut self, addr: VirtAddr) -> Result<RangePtl<'_, P>, PtlError> {
-        RangePtl::lock(&self.state, addr, PageSize::Huge)
+        self.lock(addr, PageSize::Huge)
+    }
+
+    /// Takes the page table lock of the entries of this size around `addr`.
+    ///
+    /// # Errors
+    ///
+    /// [`PtlError::NoTable`] if there is none.
+    #[inline]
+    pub fn lock(&mut self, addr: VirtAddr, size: PageSize) -> Result<RangePtl<'_, P>, PtlError> {
+        RangePtl::lock(&self.state, addr, size)
     }
 
     /// Takes two page table locks in their order, or one if they are the same:

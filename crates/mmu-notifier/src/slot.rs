@@ -19,7 +19,7 @@ use crate::platform::{PageTableEntry, Platform};
 use crate::range::RangeState;
 use crate::snapshot::Snapshot;
 use crate::sync::atomic::Ordering;
-use crate::token::{ClearedPte, ClearingPte, NotifiedPte, Taken};
+use crate::token::{ClearedPte, ClearingPte, NotifiedPte, Taken, Undo};
 
 /// Where an entry is. Exists only while its lock is held.
 pub(crate) struct Entry<'s, P: Platform> {
@@ -84,6 +84,15 @@ impl<P: Platform> Entry<'_, P> {
         let new = self.platform().make_entry(page, attr, self.size);
         self.exchange(new);
         self.observe_set(new, transition);
+        self.tell_of_presence();
+    }
+
+    /// Tells the subscribers that cache absent entries, which may have seen the
+    /// entry absent, be it only between clear and set.
+    #[inline]
+    pub(crate) fn tell_of_presence(&self) {
+        let absent = self.snapshot.mm.absent.load(Ordering::Acquire);
+        self.snapshot.invalidate(absent, self.range(), self.size);
     }
 
     pub(crate) fn observe_set(&self, new: P::Entry, transition: Transition) {
@@ -280,12 +289,13 @@ impl<P: Platform> PresentView<'_, P> {
         Ok(Settled { addr: self.entry.addr, entry })
     }
 
-    /// Whether the entry is still what was settled (`pte_same`).
+    /// Whether the entry is still what was settled (`pte_same`); whether it was
+    /// accessed meanwhile does not matter.
     ///
     /// The caller keeps a reference to the page meanwhile: it keeps the page
     /// from being reused in place or freed and mapped here again.
     pub fn is_still(&self, settled: &Settled<P::Entry>) -> bool {
-        settled.addr == self.entry.addr && settled.entry == self.entry()
+        settled.addr == self.entry.addr && settled.entry.aged() == self.entry().aged()
     }
 
     /// Clears the accessed bit and asks the mirrors; whether the page was used.
@@ -356,8 +366,7 @@ impl<'s, P: Platform> PresentSlot<'s, P> {
             // No ticket was left, so `clear` has flushed and told everybody.
             return ClearedPte::new(taken);
         }
-        let here = taken.entry.range();
-        taken.entry.snapshot.flush(here, taken.entry.size);
+        taken.flush();
         taken.told = !owing;
         ClearedPte::new(taken)
     }
@@ -408,7 +417,11 @@ impl<'s, P: Platform> PresentSlot<'s, P> {
             self.range.owe_flush(Transition::WriteProtect, entry.range(), entry.size);
         } else {
             // Nobody could see that this entry is owed: tell now.
+            let undo = Undo(|| {
+                entry.update(P::Entry::made_writable);
+            });
             entry.snapshot.flush_and_notify(entry.range(), entry.size);
+            core::mem::forget(undo);
         }
     }
 
@@ -437,11 +450,12 @@ impl<'s, P: Platform> PresentSlot<'s, P> {
         // Break before make: no CPU holds the old entry when the new one appears.
         // The token never leaves this function, so no tombstone is needed.
         let taken = Taken::clear(entry, self.range, false);
-        entry.snapshot.flush(entry.range(), entry.size);
+        taken.flush();
         let new = entry.platform().make_entry(new, attr, entry.size).write_protected();
         entry.exchange(new);
         entry.observe_set(new, Transition::SameContent);
         taken.defer_flushed(Transition::SameContent);
+        entry.tell_of_presence();
         Ok(())
     }
 }
@@ -495,9 +509,6 @@ impl<P: Platform> EmptySlot<'_, P> {
     #[inline]
     pub fn set(self, page: P::Page, attr: P::Attr) {
         self.entry.store_page(page, attr, Transition::Fill);
-        let snapshot = self.entry.snapshot;
-        let absent = snapshot.mm.absent.load(Ordering::Acquire);
-        snapshot.invalidate(absent, self.entry.range(), self.entry.size);
     }
 
     /// Stores an absent entry of the platform's own, for swap or migration.

@@ -86,8 +86,10 @@ impl Tickets {
                 next => next,
             };
             let running = sequence << 1 | 1;
+            // Acquire: our own `retire` is a plain store, so it hands on what
+            // the previous owner of the slot told only if we have it.
             if self.slots[slot]
-                .compare_exchange(state, running, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(state, running, Ordering::Acquire, Ordering::Relaxed)
                 .is_ok()
             {
                 return Ticket::from_state(slot, running);
@@ -99,7 +101,8 @@ impl Tickets {
     /// Retires a ticket whose range owes nothing any more (INV-TICKET).
     pub(crate) fn retire(&self, ticket: Ticket) {
         // Release: whoever sees the ticket retired sees the TLBs told. A later
-        // draw from this slot is a read-modify-write and carries it on.
+        // draw from this slot is a read-modify-write and carries it on, and as
+        // it acquires, so does the retirement of its own ticket.
         self.slots[ticket.slot()].store(ticket.running_state() & !1, Ordering::Release);
     }
 

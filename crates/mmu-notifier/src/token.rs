@@ -31,6 +31,17 @@ use crate::platform::{PageTableEntry, Platform};
 use crate::range::RangeState;
 use crate::slot::{Entry, assert_absent, move_out};
 
+/// Takes a change back if a subscriber panics before it was told of it, where
+/// no tombstone says that it is still to be told. The lock is held, so nobody
+/// has seen the change; forgotten when all went well.
+pub(crate) struct Undo<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> Drop for Undo<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// A cleared entry and the page it pointed to. Has no drop of its own: the
 /// public tokens decide what that means.
 pub(crate) struct Taken<'s, P: Platform> {
@@ -51,16 +62,32 @@ impl<'s, P: Platform> Taken<'s, P> {
         let ticket = if owing { range.ticket() } else { None };
         let mark = ticket.and_then(P::Entry::tombstone).unwrap_or(P::Entry::EMPTY);
         let old = entry.exchange(mark);
+        entry.platform().observe(RecordKind::Clear { addr: entry.addr, size: entry.size });
+        let untold = owing && ticket.is_none();
+        if untold {
+            let undo = Undo(|| {
+                entry.exchange(old);
+            });
+            entry.snapshot.flush_and_notify(entry.range(), entry.size);
+            core::mem::forget(undo);
+        }
         // SAFETY: INV-OWNED: present entries come in here, and the exchange
         // took this one out of the table.
         let page = ManuallyDrop::new(unsafe { entry.platform().take_page(old, entry.size) });
-        entry.platform().observe(RecordKind::Clear { addr: entry.addr, size: entry.size });
         range.open_tokens.set(range.open_tokens.get() + 1);
-        let untold = owing && ticket.is_none();
-        if untold {
-            entry.snapshot.flush_and_notify(entry.range(), entry.size);
-        }
         Taken { entry, range, old, page, told: untold }
+    }
+
+    /// Flushes the CPU TLBs. Where that tells the secondary ones too the entry
+    /// may carry no tombstone: if one of them panics the old entry goes back.
+    #[inline]
+    pub(crate) fn flush(&self) {
+        let undo = Undo(|| {
+            self.entry.exchange(self.old);
+            self.account();
+        });
+        self.entry.snapshot.flush(self.entry.range(), self.entry.size);
+        core::mem::forget(undo);
     }
 
     /// The entry owes nothing that its range does not know of.
@@ -89,11 +116,12 @@ impl<'s, P: Platform> Taken<'s, P> {
         let page = move_out(&mut self.page);
         if let Err(page) = self.range.defer(page) {
             // No room: tell now, then let go. What the range owes besides is
-            // told once more when it ends.
+            // told once more when it ends. If a subscriber panics the page leaks.
+            let page = ManuallyDrop::new(page);
             if !self.told {
                 self.entry.snapshot.flush_and_notify(self.entry.range(), self.entry.size);
             }
-            drop(page);
+            drop(ManuallyDrop::into_inner(page));
         }
         self.account();
     }
@@ -233,6 +261,7 @@ impl<'s, P: Platform> ClearedPte<'s, P> {
             taken.range.owe_notify(Transition::Split, taken.entry.range(), taken.entry.size);
         }
         taken.account();
+        taken.entry.tell_of_presence();
     }
 
     /// Goes on as if the secondary TLBs had been told. They are told at the end
