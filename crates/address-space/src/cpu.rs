@@ -116,6 +116,16 @@ impl Cpu {
             .ok_or(Error::NotPresent { addr })
     }
 
+    /// Stores a word if the access is possible without a fault.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPresent`] if it would fault.
+    pub fn try_store(&mut self, addr: VirtAddr, value: u64) -> Result<(), Error> {
+        self.attempt(addr, Access::Write, |word| word.store(value, Ordering::Release))
+            .ok_or(Error::NotPresent { addr })
+    }
+
     fn attempt<R>(
         &mut self,
         addr: VirtAddr,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use mmu_notifier::{Mm, Notifier, SecondaryTlb, Subscription, Task};
 use mmu_protocol::{MmId, PageSize, VirtAddr, VirtRange};
+use secondary_tlb::{PageTableWalk, Translation};
 
 use crate::cpu::CpuTlbs;
 use crate::error::Error;
@@ -14,6 +15,7 @@ use crate::policy::{Policy, WrongPolicy};
 use crate::sync::{Arc, RwLock, read, write};
 use crate::table::{END_OF_ADDRESSES, Tables};
 use crate::vma::{Vma, Vmas};
+use crate::walk::Walker;
 
 /// An address space that CPUs and devices use at the same time.
 ///
@@ -148,6 +150,11 @@ impl AddressSpace {
     /// The mappings, lowest first.
     pub fn mappings(&self) -> Vec<(VirtRange, Vma)> {
         read(&self.vmas).all()
+    }
+
+    /// What hardware finds for `addr` now: the frame, and what the entry grants.
+    pub fn translate(&self, addr: VirtAddr) -> Option<Translation> {
+        PageTableWalk::walk(&Walker::new(&self.kernel().tables), addr)
     }
 
     /// Registers a device TLB. Its device may translate when this has returned.

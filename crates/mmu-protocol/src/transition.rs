@@ -108,7 +108,7 @@ pub const TABLE: [Row; 12] = [
     },
     Row {
         transition: Transition::SameContent,
-        change: "present to another page, same bytes, both read-only",
+        change: "present to another page with the same bytes",
         examples: "KSM replace",
         placement: Placement::AtRangeEnd,
         case: None,
@@ -130,13 +130,13 @@ pub const TABLE: [Row; 12] = [
     },
     Row {
         transition: Transition::CopySource,
-        change: "write-protected page copied, compared, or taken as clean",
+        change: "protected page copied, compared, taken as clean",
         examples: "COW copy, KSM compare, writeback",
         placement: Placement::BeforeCopy,
         case: None,
         obligations: &[Obligation::Copy, Obligation::Clean],
         why: "a device that may still write would write behind the copy",
-        method: "PresentSlot::settle",
+        method: "PresentView::settle",
         test: "a_copy_waits_for_the_write_protection_to_be_told",
     },
     Row {
@@ -147,7 +147,7 @@ pub const TABLE: [Row; 12] = [
         case: None,
         obligations: &[Obligation::Progress],
         why: "a stale read-only translation only faults again; the TLB must walk again on a permission miss",
-        method: "PresentSlot::make_writable",
+        method: "PresentView::make_writable",
         test: "make_writable_tells_nobody",
     },
     Row {
@@ -158,7 +158,7 @@ pub const TABLE: [Row; 12] = [
         case: None,
         obligations: &[],
         why: "the translation stays right; only mirrors that track accesses are asked",
-        method: "PresentSlot::test_and_clear_young",
+        method: "PresentView::test_and_clear_young",
         test: "clearing_young_asks_the_notifiers_and_flushes_nothing",
     },
     Row {

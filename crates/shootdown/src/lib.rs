@@ -1,1 +1,16 @@
-//! shootdown
+//! The answer of the founding document, played on the implementation.
+//!
+//! - [`play`] stops threads at named points and walks through the document's
+//!   scenario, once as it should be and once notified too late, and through the
+//!   exemption for write-protect and KSM.
+//! - [`count`] lets the threads run freely and counts.
+//! - [`table`] prints the decision table.
+//! - [`report`] puts the three together, as text or as JSON.
+//!
+//! Nothing is stored: every value printed was read from the memory of an
+//! [`address_space`].
+
+pub mod count;
+pub mod play;
+pub mod report;
+pub mod table;
