@@ -118,7 +118,7 @@ impl Buddy {
             Block::Huge => true,
             Block::Broken(free) => {
                 free.push(pfn);
-                if free.len() == 1 || self.partial.last() != Some(&number) {
+                if self.partial.last() != Some(&number) {
                     self.partial.push(number);
                 }
                 free.len() as u64 == BLOCK
@@ -128,6 +128,17 @@ impl Buddy {
             self.blocks[number] = Block::Whole;
             self.whole.push(number);
         }
+        if self.partial.len() > 4 * self.blocks.len() {
+            self.forget_repeats();
+        }
+    }
+
+    /// Notes each broken block once, where it was noted last.
+    fn forget_repeats(&mut self) {
+        let mut noted = vec![false; self.blocks.len()];
+        self.partial.reverse();
+        self.partial.retain(|block| !std::mem::replace(&mut noted[*block], true));
+        self.partial.reverse();
     }
 }
 
@@ -156,6 +167,21 @@ mod tests {
         assert!(buddy.take(PageSize::Huge).is_some());
         assert!(buddy.take(PageSize::Huge).is_some(), "the broken block healed");
         assert_eq!(buddy.take(PageSize::Huge), None);
+    }
+
+    #[test]
+    fn frees_that_alternate_between_blocks_do_not_pile_up() {
+        let mut buddy = Buddy::new(2048);
+        let mut frames: Vec<_> = (0..1500).map(|_| buddy.take(PageSize::Base).unwrap()).collect();
+        for turn in 0..10_000 {
+            let at = turn * 511 % frames.len();
+            buddy.give(frames[at]);
+            assert!(buddy.partial.len() <= 4 * buddy.blocks.len());
+            frames[at] = buddy.take(PageSize::Base).unwrap();
+        }
+        frames.into_iter().for_each(|pfn| buddy.give(pfn));
+        assert_eq!(buddy.free_frames(), 2048);
+        assert!((0..4).all(|_| buddy.take(PageSize::Huge).is_some()), "all healed");
     }
 
     #[test]

@@ -68,7 +68,8 @@ impl Cpu {
     /// [`Error::TooManyCpus`] never happens for a new TLB; it is kept for
     /// platforms with shared ones.
     pub fn new(space: &Arc<AddressSpace>) -> Result<Self, Error> {
-        let tlb = Arc::new(Tlb::new(Walker::new(&space.kernel().tables), ENTRIES));
+        let walker = Walker::new(&space.kernel().tables);
+        let tlb = Arc::new(space.kernel().hooks.watched_tlb(space.id(), walker, ENTRIES));
         let port = tlb.port().map_err(|_| Error::TooManyCpus)?;
         space.kernel().cpus.join(&tlb);
         Ok(Cpu { space: space.clone(), tlb, port })

@@ -8,16 +8,16 @@ use std::fmt;
 use mmu_notifier::{SecondaryTlb, Subscription, Task};
 use mmu_protocol::{Access, VirtAddr};
 use secondary_tlb::{
-    AccessError, Atc, DevicePort, FaultHandler, Iotlb, PageRequest, PageResponse, Pasid,
-    PasidTable, Sva, Tlb,
+    AccessError, Atc, DevicePort, FaultHandler, Iotlb, PageRequest, PageResponse, PasidTable, Sva,
+    Tlb,
 };
 
 use crate::cpu::{check_word, word};
 use crate::error::Error;
 use crate::memory::Pfn;
 use crate::space::AddressSpace;
-use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, read};
 use crate::walk::Walker;
 
 /// How often one access may fault before the device gives up.
@@ -42,10 +42,12 @@ impl Iommu {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if no PASID is left or the address space has exited.
+    /// [`Error::Device`] if no PASID or place is left or the address space has
+    /// exited.
     pub fn attach(&self, space: &Arc<AddressSpace>, task: &mut Task) -> Result<Device, Error> {
         const ATC_ENTRIES: usize = 64;
-        let atc = Arc::new(Tlb::new(self.iotlb.clone(), ATC_ENTRIES));
+        let hooks = &space.kernel().hooks;
+        let atc = Arc::new(hooks.watched_tlb(space.id(), self.iotlb.clone(), ATC_ENTRIES));
         let walker = Walker::new(&space.kernel().tables);
         let sva = Sva::bind(self.iotlb.clone(), vec![atc.clone()], walker);
         let sva = Arc::new(sva.map_err(|_| Error::Device)?);
@@ -82,7 +84,7 @@ impl Device {
         let port = self.atc.port().map_err(|_| Error::Device)?;
         let faults = PageFaults { space: self.space.clone() };
         let port = DevicePort::new(port, faults, RETRIES);
-        Ok(DeviceThread { space: self.space.clone(), pasid: self.sva.pasid(), port })
+        Ok(DeviceThread { space: self.space.clone(), sva: self.sva.clone(), port })
     }
 
     /// Stops the device: when this has returned it reaches nothing any more.
@@ -153,7 +155,8 @@ impl FaultHandler for PageFaults {
 /// space: a fault would wait for it.
 pub struct DeviceThread {
     space: Arc<AddressSpace>,
-    pasid: Pasid,
+    /// Keeps the PASID from standing for another address space while we use it.
+    sva: Arc<Sva<Walker>>,
     port: DevicePort<Arc<Iotlb<Walker>>, PageFaults>,
 }
 
@@ -213,7 +216,9 @@ impl DeviceThread {
         let memory = self.space.memory();
         self.port
             .port()
-            .translate_with(self.pasid, addr, access, |found| perform(word(memory, found, addr)))
+            .translate_with(self.sva.pasid(), addr, access, |found| {
+                perform(word(memory, found, addr))
+            })
             .ok()
     }
 
@@ -225,12 +230,15 @@ impl DeviceThread {
     ) -> Result<R, Error> {
         check_word(addr)?;
         let memory = self.space.memory();
-        let done = self.port.access(self.pasid, addr, access, |found| {
+        let done = self.port.access(self.sva.pasid(), addr, access, |found| {
             perform(word(memory, found, addr), found.frame(addr))
         });
         done.map_err(|error| match error {
             AccessError::Failure(_) => Error::OutOfFrames,
-            AccessError::Invalid(_) if access == Access::Write => Error::Forbidden { addr, access },
+            // The answer does not say why; the mapping does.
+            AccessError::Invalid(_) if read(&self.space.vmas).find(addr).is_some() => {
+                Error::Forbidden { addr, access }
+            }
             _ => Error::NoMapping { addr },
         })
     }
@@ -238,6 +246,6 @@ impl DeviceThread {
 
 impl fmt::Debug for DeviceThread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceThread").field("pasid", &self.pasid).finish_non_exhaustive()
+        f.debug_struct("DeviceThread").field("pasid", &self.sva.pasid()).finish_non_exhaustive()
     }
 }

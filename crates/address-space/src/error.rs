@@ -89,9 +89,10 @@ impl fmt::Display for Error {
             Error::TooManyCpus => {
                 f.write_str("all places for processors of this address space are taken")
             }
-            Error::Device => {
-                f.write_str("the device could not be attached: no PASID or no port is left")
-            }
+            Error::Device => f.write_str(
+                "the device was refused: no PASID, port or place is left, \
+                     or the address space has exited",
+            ),
         }
     }
 }

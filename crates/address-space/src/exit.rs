@@ -1,7 +1,7 @@
 //! The end of an address space.
 
 use mmu_notifier::Task;
-use mmu_protocol::{Event, PageSize};
+use mmu_protocol::{Event, PageSize, VirtRange};
 
 use crate::error::Error;
 use crate::space::AddressSpace;
@@ -21,9 +21,19 @@ impl AddressSpace {
         let mut vmas = write(&self.vmas);
         for (range, _) in vmas.all() {
             vmas.remove(range);
-            // Whole tables, also those that a mapping covers only in part: no
-            // mapping is left when we are done.
-            self.zap(range.widen(PageSize::Huge), Event::Unmap, true, task)?;
+        }
+        // Not the mappings but the tables: a table that munmap or mremap left
+        // behind has no mapping any more.
+        let mut runs: Vec<VirtRange> = Vec::new();
+        self.kernel().tables.for_each_upper_entry(|addr| {
+            let here = VirtRange::page(addr, PageSize::Huge);
+            match runs.last_mut() {
+                Some(run) if run.end() == addr => *run = run.union(here),
+                _ => runs.push(here),
+            }
+        });
+        for run in runs {
+            self.zap(run, Event::Unmap, true, task)?;
         }
         Ok(())
     }

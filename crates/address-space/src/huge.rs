@@ -6,6 +6,8 @@
 //! A collapse copies, so it is case B for every page it covers, and the table
 //! it takes away must have no walker (TABLE).
 
+use std::collections::HashMap;
+
 use mmu_notifier::{PageTableEntry, Task};
 use mmu_protocol::{Event, PageSize, Rights, VirtAddr, VirtRange};
 
@@ -80,11 +82,11 @@ impl AddressSpace {
     /// covers them; [`Error::OutOfFrames`].
     pub fn collapse(&self, addr: VirtAddr, task: &mut Task) -> Result<(), Error> {
         let start = addr.align_down(PageSize::Huge);
-        let whole = VirtRange::page(start, PageSize::Huge);
         let refuse = Err(Error::NotCollapsible { addr: start });
         // For writing: nobody faults while the entry is away.
         let vmas = write(&self.vmas);
-        let Some((mapped, vma)) = vmas.find(start) else { return Err(Error::NoMapping { addr }) };
+        let Some((mapped, vma)) = vmas.find(addr) else { return Err(Error::NoMapping { addr }) };
+        let whole = VirtRange::page(start, PageSize::Huge);
         if !mapped.covers(whole) {
             return refuse;
         }
@@ -121,14 +123,22 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Whether every entry of the table maps a page that is this entry's alone.
+    /// Whether every entry of the table is present and nothing but the table
+    /// refers to what they map.
     fn is_collapsible(&self, table: Pfn) -> bool {
-        (0..WORDS).all(|index| {
+        let memory = self.memory();
+        // By page, because the parts of a 2 MiB page that was split are counted
+        // together.
+        let mut entries: HashMap<Pfn, u32> = HashMap::new();
+        for index in 0..WORDS {
             let entry = self.kernel().tables.load(table, index);
-            let memory = self.memory();
-            entry.is_present()
-                && (entry.pfn() == ZERO_PFN
-                    || (memory.references(entry.pfn()) == 1 && !memory.is_ksm(entry.pfn())))
-        })
+            if !entry.is_present() || memory.is_ksm(entry.pfn()) {
+                return false;
+            }
+            if entry.pfn() != ZERO_PFN {
+                *entries.entry(memory.head(entry.pfn())).or_default() += 1;
+            }
+        }
+        entries.into_iter().all(|(page, entries)| memory.references(page) == entries)
     }
 }

@@ -17,6 +17,7 @@ use crate::memory::{Frame, Memory, ZERO_PFN};
 use crate::point::{Operation, Stage};
 use crate::space::AddressSpace;
 use crate::sync::{Arc, Mutex, lock, read};
+use crate::table::END_OF_ADDRESSES;
 
 /// The shared pages of a machine.
 ///
@@ -77,6 +78,9 @@ impl AddressSpace {
     pub fn ksm_scan(&self, addr: VirtAddr, ksm: &Ksm, task: &mut Task) -> Result<Merge, Error> {
         let start = addr.align_down(PageSize::Base);
         let not_present = Error::NotPresent { addr: start };
+        if start >= END_OF_ADDRESSES {
+            return Err(not_present);
+        }
         let _vmas = read(&self.vmas);
         let page = VirtRange::page(start, PageSize::Base);
         self.write_protect(page, Event::Clear, Operation::KsmProtect, task)?;

@@ -10,11 +10,12 @@
 
 use std::fmt;
 
-use mmu_protocol::{MmId, PageSize, VirtAddr};
+use mmu_protocol::{MmId, PageSize, Record, RecordKind, VirtAddr};
 
 use crate::buddy::Buddy;
+use crate::platform::Observer;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Mutex, RwLock, lock, read, write};
 
 /// Words of eight bytes in a frame.
 pub const WORDS: usize = 512;
@@ -59,6 +60,7 @@ struct FrameState {
     /// Who asked for it.
     owner: AtomicU64,
     /// Shared by content: every entry that maps it is write-protected for ever.
+    /// Of each frame by itself, as the parts of a split page are mapped.
     ksm: AtomicU32,
     /// Of a page table: the first address that it maps.
     base: AtomicU64,
@@ -76,6 +78,8 @@ pub struct Memory {
     frames: Vec<FrameState>,
     free: Mutex<Buddy>,
     frees: AtomicU64,
+    /// Who is told of frees, by the address space that asked for the frame.
+    observers: RwLock<Vec<(MmId, Arc<dyn Observer>)>>,
 }
 
 impl Memory {
@@ -100,6 +104,7 @@ impl Memory {
             frames: (0..frames).map(state).collect(),
             free: Mutex::new(Buddy::new(frames)),
             frees: AtomicU64::new(0),
+            observers: RwLock::new(Vec::new()),
         });
         let zero = memory.alloc_zeroed(PageSize::Base, MmId(0)).expect("there is a first frame");
         assert_eq!(zero.pfn(), ZERO_PFN, "the first frame handed out is the zero page");
@@ -137,10 +142,10 @@ impl Memory {
         let pfn = lock(&self.free).take(size).ok_or(OutOfFrames)?;
         for part in pfn..pfn + size.base_pages() {
             self.state(part).head.store(pfn, Ordering::Relaxed);
+            self.state(part).ksm.store(0, Ordering::Relaxed);
         }
         let state = self.state(pfn);
         state.owner.store(owner.0, Ordering::Relaxed);
-        state.ksm.store(0, Ordering::Relaxed);
         let before = state.refs.swap(1, Ordering::Relaxed);
         assert_eq!(before, 0, "frame {pfn} was handed out while {before} references were left");
         Ok(Frame { memory: self.clone(), pfn })
@@ -198,12 +203,22 @@ impl Memory {
     }
 
     pub(crate) fn is_ksm(&self, pfn: Pfn) -> bool {
-        self.state(self.head(pfn)).ksm.load(Ordering::Acquire) != 0
+        self.state(pfn).ksm.load(Ordering::Acquire) != 0
     }
 
-    /// From now on nobody may map the page writable.
+    /// From now on nobody may map the frame writable.
     pub(crate) fn mark_ksm(&self, frame: &Frame) {
-        self.state(self.head(frame.pfn)).ksm.store(1, Ordering::Release);
+        self.state(frame.pfn).ksm.store(1, Ordering::Release);
+    }
+
+    /// Tells `observer` when a page is freed that this address space asked for.
+    pub(crate) fn observe_frees(&self, mm: MmId, observer: Arc<dyn Observer>) {
+        write(&self.observers).push((mm, observer));
+    }
+
+    /// The address space is gone, and with it its pages.
+    pub(crate) fn forget_observer(&self, mm: MmId) {
+        write(&self.observers).retain(|(observed, _)| *observed != mm);
     }
 
     pub(crate) fn ptl(&self, table: Pfn) -> &Mutex<()> {
@@ -251,13 +266,20 @@ impl Memory {
         }
         let rmap = std::mem::take(&mut *lock(&state.rmap));
         assert!(rmap.is_empty(), "frame {head} was freed while mapped at {rmap:?}");
-        let mut free = lock(&self.free);
-        let size = free.size_of(head);
+        // The page is nobody's until it is given back: no lock is needed yet.
+        let size = lock(&self.free).size_of(head);
         for word in self.page_words(head, size) {
             word.store(POISON, Ordering::Relaxed);
         }
         self.frees.fetch_add(1, Ordering::Relaxed);
-        free.give(head);
+        let owner = MmId(state.owner.load(Ordering::Relaxed));
+        for (mm, observer) in read(&self.observers).iter() {
+            if *mm == owner {
+                observer.record(Record { mm: owner, kind: RecordKind::Free { pfn: head } });
+            }
+        }
+        // Only now may somebody else have it: its free is recorded before.
+        lock(&self.free).give(head);
     }
 
     fn page_words(&self, pfn: Pfn, size: PageSize) -> &[AtomicU64] {

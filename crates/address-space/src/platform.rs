@@ -5,6 +5,7 @@ use std::fmt;
 
 use mmu_notifier::{Locked, Membarrier, Notifier, Platform, PtlError, SecondaryTlb};
 use mmu_protocol::{MmId, PageSize, Record, RecordKind, VirtAddr, VirtRange};
+use secondary_tlb::{Source, Tlb};
 
 use crate::cpu::CpuTlbs;
 use crate::entry::{Attr, Pte};
@@ -37,6 +38,19 @@ pub(crate) struct Kernel {
     pub(crate) tables: Arc<Tables>,
     pub(crate) cpus: CpuTlbs,
     pub(crate) hooks: Hooks,
+}
+
+impl Hooks {
+    /// A TLB over `source` that reports its fills and uses, if anybody listens.
+    pub(crate) fn watched_tlb<S: Source>(&self, mm: MmId, source: S, entries: usize) -> Tlb<S> {
+        match self.observer.clone() {
+            None => Tlb::new(source, entries),
+            Some(observer) => {
+                let tell = move |kind| observer.record(Record { mm, kind });
+                Tlb::with_observer(source, entries, Arc::new(tell))
+            }
+        }
+    }
 }
 
 impl Kernel {

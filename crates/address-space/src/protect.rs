@@ -22,15 +22,17 @@ impl AddressSpace {
     pub fn mprotect(&self, range: VirtRange, rights: Rights, task: &mut Task) -> Result<(), Error> {
         check_range(range)?;
         let mut vmas = write(&self.vmas);
-        if !vmas.covers(range) {
-            return Err(Error::NoMapping { addr: range.start() });
+        if let Some(addr) = vmas.first_hole(range) {
+            return Err(Error::NoMapping { addr });
         }
         self.split_edges(range, task)?;
-        for (part, vma) in vmas.remove(range) {
-            vmas.insert(part, Vma { rights, ..vma });
-        }
         if rights == Rights::ReadOnly {
             self.write_protect(range, Event::ProtectionVma, Operation::Mprotect, task)?;
+        }
+        // Last, so that nothing has changed if the range could not start; no
+        // fault looks before we release the lock.
+        for (part, vma) in vmas.remove(range) {
+            vmas.insert(part, Vma { rights, ..vma });
         }
         Ok(())
     }

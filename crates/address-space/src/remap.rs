@@ -26,11 +26,12 @@ impl AddressSpace {
     /// [`Error::OutOfFrames`]: then nothing has moved.
     pub fn mremap(&self, from: VirtRange, to: VirtAddr, task: &mut Task) -> Result<(), Error> {
         check_range(from)?;
-        let target = VirtRange::sized(to, from.len());
+        let end = VirtAddr::new(to.as_u64().saturating_add(from.len()));
+        let target = VirtRange::new(to, end).expect("it ends after it starts");
         check_range(target)?;
         let mut vmas = write(&self.vmas);
-        if !vmas.covers(from) {
-            return Err(Error::NoMapping { addr: from.start() });
+        if let Some(addr) = vmas.first_hole(from) {
+            return Err(Error::NoMapping { addr });
         }
         if target.overlaps(from) || !vmas.overlapping(target).is_empty() {
             return Err(Error::Overlap { range: target });
@@ -43,11 +44,12 @@ impl AddressSpace {
             self.install_table(start, task)?;
         }
         let moved = |addr: VirtAddr| to.offset(addr.as_u64() - from.start().as_u64());
+
+        let mut range = self.mm.invalidate_range_start(from, Event::Unmap, task)?;
+        // Not earlier: nothing has changed if the range could not start.
         for (part, vma) in vmas.remove(from) {
             vmas.insert(VirtRange::sized(moved(part.start()), part.len()), vma);
         }
-
-        let mut range = self.mm.invalidate_range_start(from, Event::Unmap, task)?;
         self.reach(Operation::Move, Stage::Started, from.start());
         for old in from.pages(PageSize::Base) {
             let new = moved(old);

@@ -10,13 +10,15 @@ use crate::point::{Operation, Stage};
 use crate::space::AddressSpace;
 use crate::sync::atomic::Ordering;
 use crate::sync::write;
+use crate::table::END_OF_ADDRESSES;
 
 impl AddressSpace {
     /// Replaces the page at `addr` by a copy that `edit` has changed: it gets
     /// the old words and returns the new ones.
     ///
     /// The copy is made while the entry is cleared and every TLB knows, so no
-    /// write is lost, and readers see the old page or the new one.
+    /// write is lost, and readers see the old page or the new one. `edit` runs
+    /// under the page table lock: it must not use the address space.
     ///
     /// # Errors
     ///
@@ -29,6 +31,9 @@ impl AddressSpace {
     ) -> Result<(), Error> {
         let start = addr.align_down(PageSize::Base);
         let not_present = Error::NotPresent { addr: start };
+        if start >= END_OF_ADDRESSES {
+            return Err(not_present);
+        }
         let _vmas = write(&self.vmas);
         let new = self.memory().alloc(PageSize::Base, self.id())?;
         let page = VirtRange::page(start, PageSize::Base);

@@ -41,7 +41,8 @@ pub struct Builder {
 static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
 
 impl Builder {
-    /// Reports every step to `observer`.
+    /// Reports every step to `observer`, the fills and uses of its CPUs' and
+    /// devices' TLBs, and the frees of the pages that it asked for.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.hooks.observer = Some(observer);
         self
@@ -79,6 +80,9 @@ impl Builder {
     pub fn build(self) -> Result<Arc<AddressSpace>, OutOfFrames> {
         let id = MmId(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
         let tables = Arc::new(Tables::new(self.memory, id)?);
+        if let Some(observer) = &self.hooks.observer {
+            tables.memory().observe_frees(id, observer.clone());
+        }
         let kernel = Kernel { tables, cpus: CpuTlbs::default(), hooks: self.hooks };
         Ok(Arc::new(AddressSpace { mm: Mm::new(kernel), vmas: RwLock::new(Vmas::default()) }))
     }
@@ -120,6 +124,12 @@ impl AddressSpace {
     /// The memory it lives in.
     pub fn memory(&self) -> &Arc<Memory> {
         self.kernel().memory()
+    }
+
+    /// Reads its tables as hardware does, for a TLB of the caller's own. Such a
+    /// TLB has to be [registered](Self::register_tlb) before it is used.
+    pub fn walker(&self) -> Walker {
+        Walker::new(&self.kernel().tables)
     }
 
     pub(crate) fn kernel(&self) -> &Kernel {
@@ -191,6 +201,12 @@ impl AddressSpace {
         task: &mut Task,
     ) -> Result<(), Error> {
         self.mm.unregister_tlb(subscription, task).map(drop).map_err(|_| Error::Device)
+    }
+}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        self.memory().forget_observer(self.id());
     }
 }
 

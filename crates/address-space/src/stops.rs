@@ -74,7 +74,10 @@ impl Schedule for Stops {
         while stops.get(&place) == Some(&Stop::Reached) {
             stops = self.changed.wait(stops).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
-        stops.remove(&place);
+        // It may have been armed again already, for the next thread.
+        if stops.get(&place) == Some(&Stop::Passed) {
+            stops.remove(&place);
+        }
     }
 }
 

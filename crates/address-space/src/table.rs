@@ -146,6 +146,15 @@ impl Tables {
         entry.is_leaf().then_some((entry, PageSize::Base, table, at))
     }
 
+    /// The start of every 2 MiB that has an entry, lowest first.
+    pub(crate) fn for_each_upper_entry(&self, mut each: impl FnMut(VirtAddr)) {
+        self.for_each_entry(|addr, size, _| {
+            if size == PageSize::Huge {
+                each(addr);
+            }
+        });
+    }
+
     /// Every table and every leaf that can be reached, for teardown and checks.
     pub(crate) fn for_each_entry(&self, mut each: impl FnMut(VirtAddr, PageSize, Pte)) {
         for root_index in 0..WORDS {

@@ -39,10 +39,16 @@ impl Vmas {
             .collect()
     }
 
-    /// Whether every address of `within` is mapped.
-    pub(crate) fn covers(&self, within: VirtRange) -> bool {
-        let mapped: u64 = self.overlapping(within).iter().map(|(range, _)| range.len()).sum();
-        mapped == within.len()
+    /// The first address of `within` that is not mapped.
+    pub(crate) fn first_hole(&self, within: VirtRange) -> Option<VirtAddr> {
+        let mut next = within.start();
+        for (range, _) in self.overlapping(within) {
+            if range.start() != next {
+                break;
+            }
+            next = range.end();
+        }
+        (next < within.end()).then_some(next)
     }
 
     /// Adds a mapping where there is none; `false` if there is.
@@ -101,8 +107,9 @@ mod tests {
         assert_eq!(vmas.remove(pages(12, 15)), [(pages(12, 15), RW)]);
         assert_eq!(vmas.all(), [(pages(10, 12), RW), (pages(15, 20), RW)]);
         assert!(vmas.find(VirtAddr::new(12 << 12)).is_none());
-        assert!(vmas.covers(pages(15, 20)));
-        assert!(!vmas.covers(pages(11, 16)));
+        assert_eq!(vmas.first_hole(pages(15, 20)), None);
+        assert_eq!(vmas.first_hole(pages(11, 16)), Some(VirtAddr::new(12 << 12)));
+        assert_eq!(vmas.first_hole(pages(13, 16)), Some(VirtAddr::new(13 << 12)));
     }
 
     #[test]

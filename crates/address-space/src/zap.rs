@@ -32,10 +32,11 @@ impl AddressSpace {
         check_range(range)?;
         let mut vmas = write(&self.vmas);
         self.split_edges(range, task)?;
-        let removed = vmas.remove(range);
-        for (range, _) in removed {
-            self.zap(range, Event::Unmap, true, task)?;
+        for (part, _) in vmas.overlapping(range) {
+            self.zap(part, Event::Unmap, true, task)?;
         }
+        // Last, so that nothing has changed if the range could not start.
+        vmas.remove(range);
         Ok(())
     }
 
@@ -48,8 +49,8 @@ impl AddressSpace {
     pub fn dontneed(&self, range: VirtRange, task: &mut Task) -> Result<(), Error> {
         check_range(range)?;
         let vmas = read(&self.vmas);
-        if !vmas.covers(range) {
-            return Err(Error::NoMapping { addr: range.start() });
+        if let Some(addr) = vmas.first_hole(range) {
+            return Err(Error::NoMapping { addr });
         }
         self.split_edges(range, task)?;
         self.zap(range, Event::Clear, false, task)
@@ -91,6 +92,15 @@ impl AddressSpace {
         tables: bool,
     ) {
         let whole = here.len() == PageSize::Huge.bytes();
+        // The upper level first: a split may turn its entry into a table at any
+        // time, and never back while we hold the mmap_lock.
+        if whole && let Ok(mut ptl) = change.lock_pmd(start) {
+            match ptl.slot(start).expect("the 2 MiB lie in the range") {
+                // A table.
+                Slot::Present(slot) if !slot.entry().is_leaf() => {}
+                slot => return self.zap_slot(slot),
+            }
+        }
         if let Ok(mut ptl) = change.lock_ptl(start) {
             let done: Result<(), ()> = ptl.for_each_slot(|slot| {
                 self.zap_slot(slot);
@@ -98,24 +108,29 @@ impl AddressSpace {
             });
             done.expect("zapping a slot does not fail");
         }
-        if !whole {
+        if !(whole && tables) {
             return;
         }
         let Ok(mut ptl) = change.lock_pmd(start) else { return };
         let slot = ptl.slot(start).expect("the 2 MiB lie in the range");
-        match slot {
-            Slot::Present(slot) if slot.entry().is_leaf() => self.zap_slot(Slot::Present(slot)),
-            Slot::Present(slot) if tables => {
-                // TABLE: no walker reads the table when its frame is freed. The
-                // invalidation of the whole 2 MiB also pays for its entries.
-                drop(slot.clear_flush_notify().take());
-            }
-            _ => {}
+        if let Some(slot) = slot.present() {
+            // TABLE: no walker reads the table when its frame is freed. The
+            // invalidation of the whole 2 MiB also pays for its entries.
+            drop(slot.clear_flush_notify().take());
         }
     }
 
     fn zap_slot(&self, slot: Slot<'_, Kernel>) {
-        let Some(slot) = slot.present() else { return };
+        let slot = match slot {
+            Slot::Present(slot) => slot,
+            Slot::Pending(slot) => {
+                // Somebody else cleared it and has yet to tell. Our caller may
+                // rely on our return, so we tell (RETURN).
+                slot.notify();
+                return;
+            }
+            Slot::Empty(_) => return,
+        };
         if self.is_wrong(WrongPolicy::EarlyFree) {
             let cleared = slot.clear_flush();
             // SAFETY: INV-ASSUMED: whoever chose this policy promised that only

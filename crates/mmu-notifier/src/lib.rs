@@ -67,6 +67,7 @@ mod context;
 mod deferred;
 mod error;
 mod fence;
+mod interval;
 mod list;
 mod mm;
 mod platform;
@@ -91,6 +92,9 @@ pub use error::{
 #[cfg(feature = "std")]
 pub use fence::Membarrier;
 pub use fence::{AsymmetricFence, FullFence};
+pub use interval::{
+    Interval, MirrorError, MirrorLock, MirrorTable, ReadSeq, Retry, Sequenced, Valid,
+};
 pub use mm::{ExclusiveMm, Mm, Subscription};
 pub use platform::{Locked, PageTableEntry, Platform};
 pub use ptl::{FillPtl, RangePtl, RangePtlPair};

@@ -117,7 +117,6 @@ impl<'m, P: Platform> ExclusiveMm<'m, P> {
 ///
 /// Dropping or forgetting it leaves the subscriber registered until the
 /// address space is released: it goes on being told.
-#[derive(Debug, PartialEq, Eq)]
 #[must_use = "without the subscription the subscriber stays registered until release"]
 pub struct Subscription<T> {
     mm: usize,
@@ -125,6 +124,23 @@ pub struct Subscription<T> {
     place: usize,
     kind: PhantomData<fn() -> T>,
 }
+
+// By hand: a derive would ask the same of the handle, and `dyn` handles have neither.
+impl<T> fmt::Debug for Subscription<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("list", &self.list)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> PartialEq for Subscription<T> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.mm, self.list, self.place) == (other.mm, other.list, other.place)
+    }
+}
+impl<T> Eq for Subscription<T> {}
 
 /// Which list a subscription belongs to: one type may be in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -127,6 +127,7 @@ impl<'g, P: Platform> RangePtl<'g, P> {
     }
 }
 
+#[inline]
 fn slot_in_range<'s, P: Platform>(
     range: &'s RangeState<'_, P>,
     entries: &Entries<P>,

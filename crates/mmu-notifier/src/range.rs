@@ -33,6 +33,7 @@ struct Owed {
 impl Owed {
     const NOTHING: Self = Owed { range: VirtRange::EMPTY, size: PageSize::Base };
 
+    #[inline]
     fn add(self, range: VirtRange, size: PageSize) -> Self {
         Owed { range: self.range.union(range), size: self.size.max(size) }
     }
@@ -59,6 +60,7 @@ pub(crate) struct RangeState<'m, P: Platform> {
 
 impl<P: Platform> RangeState<'_, P> {
     /// The ticket of this range, or `None` if the address space has none left.
+    #[inline]
     pub(crate) fn ticket(&self) -> Option<Ticket> {
         if self.ticket.get().is_none() {
             self.ticket.set(self.snapshot.mm.tickets.draw(self.hint));

@@ -27,11 +27,13 @@ pub struct Ticket(NonZeroU32);
 
 impl Ticket {
     /// The number, for encoding it in an entry.
+    #[inline]
     pub const fn get(self) -> u32 {
         self.0.get()
     }
 
     /// The ticket that was encoded; `None` for zero.
+    #[inline]
     pub const fn from_raw(number: u32) -> Option<Self> {
         match NonZeroU32::new(number) {
             Some(number) => Some(Ticket(number)),
@@ -39,15 +41,18 @@ impl Ticket {
         }
     }
 
+    #[inline]
     fn slot(self) -> usize {
         self.0.get() as usize & ((1 << SLOT_BITS) - 1)
     }
 
     /// What the slot holds while this ticket runs: always odd.
+    #[inline]
     fn running_state(self) -> u32 {
         (self.0.get() >> SLOT_BITS) << 1 | 1
     }
 
+    #[inline]
     fn from_state(slot: usize, state: u32) -> Option<Self> {
         Ticket::from_raw((state >> 1) << SLOT_BITS | slot as u32)
     }
@@ -72,6 +77,7 @@ impl Tickets {
 
     /// Draws a ticket, or `None` if all are running: then the caller notifies
     /// at once instead of leaving a tombstone.
+    #[inline]
     pub(crate) fn draw(&self, hint: usize) -> Option<Ticket> {
         const SEQUENCE: u32 = (1 << (32 - SLOT_BITS)) - 1;
         for step in 0..SLOTS {
@@ -99,6 +105,7 @@ impl Tickets {
     }
 
     /// Retires a ticket whose range owes nothing any more (INV-TICKET).
+    #[inline]
     pub(crate) fn retire(&self, ticket: Ticket) {
         // Release: whoever sees the ticket retired sees the TLBs told. A later
         // draw from this slot is a read-modify-write and carries it on, and as
@@ -107,6 +114,7 @@ impl Tickets {
     }
 
     /// Whether a TLB may still have to be told on behalf of this ticket.
+    #[inline]
     pub(crate) fn is_running(&self, ticket: Ticket) -> bool {
         self.slots[ticket.slot() % SLOTS].load(Ordering::Acquire) == ticket.running_state()
     }

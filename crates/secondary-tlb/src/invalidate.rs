@@ -48,8 +48,9 @@ use crate::translation::{Pasids, Scope};
 /// Proof that a TLB holds nothing of a scope that was in it before, and that
 /// no access through such an entry is in flight.
 ///
-/// Those that refill from this TLB are told next.
-#[derive(Clone, Copy)]
+/// Those that refill from this TLB are told next. The proof speaks of one
+/// change of the table: one that was kept from an earlier change proves nothing
+/// about a later one.
 pub struct SourceDone<'t> {
     scope: Scope,
     /// The address of the TLB, for comparison only.

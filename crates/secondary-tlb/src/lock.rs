@@ -44,7 +44,8 @@ pub(crate) struct Held<'l, T> {
     lock: &'l Lock<T>,
 }
 
-// SAFETY: sharing the guard shares `&T`.
+// SAFETY: INV-LOCK: the guard gives out the value by its own borrow, so sharing
+// it shares `&T`.
 unsafe impl<T: Sync> Sync for Held<'_, T> {}
 
 impl<T> Deref for Held<'_, T> {

@@ -66,20 +66,24 @@ impl Checked {
 
 const VALID: u64 = 1 << 63;
 
+#[inline]
 fn tag(pasid: Pasid, page: u64) -> u64 {
     VALID | u64::from(pasid.get()) << (ADDRESS_BITS - PageSize::Base.shift()) | page
 }
 
 /// The PASID and the page number of a tag.
+#[inline]
 pub(crate) fn untag(tag: u64) -> (u32, u64) {
     let bits = ADDRESS_BITS - PageSize::Base.shift();
     ((tag >> bits) as u32 & ((1 << Pasid::BITS) - 1), tag & ((1 << bits) - 1))
 }
 
+#[inline]
 fn encode(translation: Translation) -> u64 {
     translation.pfn << 1 | u64::from(translation.rights == Rights::ReadWrite)
 }
 
+#[inline]
 fn decode(data: u64, size: PageSize) -> Translation {
     let rights = if data & 1 == 1 { Rights::ReadWrite } else { Rights::ReadOnly };
     Translation { pfn: data >> 1, size, rights }
@@ -95,6 +99,7 @@ pub(crate) fn page_number(addr: VirtAddr) -> Result<u64, Fault> {
 }
 
 /// The number of the 2 MiB block of a 4 KiB page.
+#[inline]
 pub(crate) fn block_of(page: u64) -> u64 {
     page / PageSize::Huge.base_pages()
 }
@@ -243,6 +248,7 @@ impl<S: Source> Tlb<S> {
         }
     }
 
+    #[inline]
     pub(crate) fn sets(&self, size: PageSize) -> &[Set] {
         match size {
             PageSize::Base => &self.base,

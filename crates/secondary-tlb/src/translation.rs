@@ -194,3 +194,31 @@ impl fmt::Display for Fault {
 }
 
 impl core::error::Error for Fault {}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_size_widens_what_was_told() {
+        let pasid = Pasid(1);
+        let told = |start, end, size| {
+            let range = VirtRange::new(VirtAddr::new(start), VirtAddr::new(end)).unwrap();
+            let range = Scope::widened(pasid, &Invalidation::new(range, size)).range;
+            (range.start().as_u64(), range.end().as_u64())
+        };
+        assert_eq!(told(0x20_1000, 0x20_2000, PageSize::Huge), (0x20_0000, 0x40_0000));
+        assert_eq!(told(0x20_0000, 0x40_0000, PageSize::Huge), (0x20_0000, 0x40_0000));
+        assert_eq!(told(0x20_1234, 0x20_1235, PageSize::Base), (0x20_1000, 0x20_2000));
+        assert_eq!(told(0, u64::MAX, PageSize::Huge), (0, u64::MAX));
+    }
+
+    #[test]
+    fn pages_end_where_addresses_do() {
+        let last_page = (1 << (ADDRESS_BITS - 12)) - 1;
+        assert_eq!(Scope::ALL.pages(), Some((0, last_page)));
+        let beyond = VirtRange::sized(VirtAddr::new(1 << ADDRESS_BITS), 4096);
+        assert_eq!(Scope::range(Pasid(1), beyond).pages(), None);
+        assert_eq!(Scope::range(Pasid(1), VirtRange::EMPTY).pages(), None);
+    }
+}

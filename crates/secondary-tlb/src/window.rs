@@ -98,7 +98,11 @@ impl Windows {
     pub(crate) fn open(&self, place: usize, turn: u64, pasid: Pasid, page: u64) -> Window<'_> {
         let word = &self.words[place % PORTS];
         #[cfg(all(debug_assertions, feature = "std", not(shuttle)))]
-        word.owner.store(this_thread(), core::sync::atomic::Ordering::Relaxed);
+        {
+            word.owner.store(this_thread(), core::sync::atomic::Ordering::Relaxed);
+            // Whoever sees the word sees its owner, not the last one.
+            fence(Ordering::Release);
+        }
         let name = u64::from(pasid.get()) << PAGE_BITS | page;
         word.word.store(VALID | (turn & TURN_MASK) << TURN_SHIFT | name, Ordering::Relaxed);
         // Pairs with the fence of `drain`.

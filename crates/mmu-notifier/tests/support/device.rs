@@ -36,6 +36,7 @@ impl<'w> Device<'w> {
             None => {
                 let (pfn, writable) = self.world.walk(addr)?;
                 let generation = self.world.generation(pfn);
+                assert!(generation & 1 == 1, "the device walked to frame {pfn}, which is free");
                 let filled = Translation { addr, pfn, writable, generation };
                 cached.retain(|old| old.addr != addr);
                 cached.push(filled);

@@ -41,9 +41,10 @@ macro_rules! shape {
     ($(#[$doc:meta])* $name:ident, $profile:ident, $room:expr, $deferred:ty, $fence:ty) => {
         $(#[$doc])*
         pub(crate) struct $name;
-        impl Shape for $name {
-            const PROFILE: Profile = Profile::$profile;
-            type Entry = Pte<{ $room }>;
+        impl $crate::support::flat::Shape for $name {
+            const PROFILE: mmu_notifier::protocol::Profile =
+                mmu_notifier::protocol::Profile::$profile;
+            type Entry = $crate::support::entry::Pte<{ $room }>;
             type Deferred<'w> = $deferred;
             type Fence = $fence;
         }
@@ -68,8 +69,12 @@ shape!(
     NoPlace, V6_1, ROOM, DeferArray<Page<'w>, 0>, Membarrier
 );
 shape!(
-    /// As `V61`, with entries that cannot hold a ticket.
-    NoTombstones, V6_1, NO_ROOM, Vec<Page<'w>>, Membarrier
+    /// As `V61`, and what leaks on purpose holds no memory of the test's own.
+    InPlace, V6_1, ROOM, DeferArray<Page<'w>, 8>, Membarrier
+);
+shape!(
+    /// As `InPlace`, with entries that cannot hold a ticket.
+    NoTombstones, V6_1, NO_ROOM, DeferArray<Page<'w>, 8>, Membarrier
 );
 
 /// The platform.
@@ -165,11 +170,7 @@ unsafe impl<'w, S: Shape> Platform for Flat<'w, S> {
         MmId(7)
     }
 
-    fn lock_ptl(
-        &self,
-        addr: VirtAddr,
-        size: PageSize,
-    ) -> Result<Locked<Ptl<'_>, usize>, PtlError> {
+    fn lock_ptl(&self, addr: VirtAddr, size: PageSize) -> Result<Locked<Ptl<'_>, usize>, PtlError> {
         let number = self.world.find(addr, size).ok_or(PtlError::NoTable { addr, size })?;
         let table = &self.world.tables[number];
         let guard = Some(self.world.lock(table.lock));

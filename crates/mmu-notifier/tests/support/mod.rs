@@ -6,6 +6,8 @@
 pub(crate) mod device;
 pub(crate) mod entry;
 pub(crate) mod flat;
+#[cfg(loom)]
+pub(crate) mod model;
 pub(crate) mod recorder;
 pub(crate) mod sync;
 pub(crate) mod world;
@@ -16,7 +18,7 @@ use mmu_notifier::protocol::{Event, PageSize, Rights, VirtAddr, VirtRange};
 use mmu_notifier::{InvalidateRange, Mm, Task};
 
 pub(crate) use device::Device;
-pub(crate) use flat::{Flat, NoPlace, NoTombstones, OnePlace, Shape, V61, V612};
+pub(crate) use flat::{Flat, InPlace, NoPlace, NoTombstones, OnePlace, Shape, V61, V612};
 pub(crate) use recorder::Recorder;
 pub(crate) use world::{BASE, HUGE_BASE, Page, World, huge, huge_pages, page, pages};
 
@@ -70,11 +72,11 @@ pub(crate) fn frame_at<S: Shape>(mm: &TestMm<'_, S>, addr: VirtAddr) -> Option<u
 }
 
 /// Starts a range of the kind that most tests use.
-pub(crate) fn start<'r, S: Shape>(
-    mm: &'r TestMm<'r, S>,
+pub(crate) fn start<'r, 'w, S: Shape>(
+    mm: &'r TestMm<'w, S>,
     range: VirtRange,
     task: &'r mut Task,
-) -> InvalidateRange<'r, Flat<'r, S>> {
+) -> InvalidateRange<'r, Flat<'w, S>> {
     mm.invalidate_range_start(range, Event::Clear, task).expect("no range is open")
 }
 

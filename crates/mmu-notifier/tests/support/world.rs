@@ -61,6 +61,8 @@ pub(crate) struct World {
     /// Always the standard library's: the log is no part of the model.
     log: std::sync::Mutex<Vec<String>>,
     logs: bool,
+    /// Runs whenever a frame is freed.
+    pub(crate) on_free: std::sync::OnceLock<fn()>,
 }
 
 impl World {
@@ -70,7 +72,11 @@ impl World {
     }
 
     /// Tables as (first address, size of an entry, entries, number of the lock).
-    pub(crate) fn build(frames: usize, tables: &[(u64, PageSize, usize, usize)], logs: bool) -> Self {
+    pub(crate) fn build(
+        frames: usize,
+        tables: &[(u64, PageSize, usize, usize)],
+        logs: bool,
+    ) -> Self {
         let table = |&(start, size, entries, lock): &(u64, PageSize, usize, usize)| Table {
             span: VirtRange::sized(VirtAddr::new(start), entries as u64 * size.bytes()),
             size,
@@ -90,6 +96,7 @@ impl World {
             locks: (0..locks).map(|_| Mutex::new(())).collect(),
             log: std::sync::Mutex::new(Vec::new()),
             logs,
+            on_free: std::sync::OnceLock::new(),
         }
     }
 
@@ -174,6 +181,9 @@ impl World {
         let before = frame.generation.fetch_add(1, Ordering::AcqRel);
         assert!(before & 1 == 1, "frame {pfn} was freed twice");
         self.note(format_args!("free {pfn}"));
+        if let Some(f) = self.on_free.get() {
+            f();
+        }
     }
 
     /// Adds a line to the log.
@@ -186,6 +196,11 @@ impl World {
     /// The log so far, which is empty afterwards.
     pub(crate) fn log(&self) -> Vec<String> {
         std::mem::take(&mut self.log.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Whether the log holds this line.
+    pub(crate) fn saw(&self, line: &str) -> bool {
+        self.log.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter().any(|l| l == line)
     }
 
     pub(crate) fn lock(&self, number: usize) -> sync::MutexGuard<'_, ()> {
