@@ -3,45 +3,57 @@
 use crate::finding::Finding;
 use crate::metadata::Package;
 
-/// From the top down: a crate may depend on those that come after it.
-const LAYERS: [&str; 5] =
-    ["shootdown", "address-space", "secondary-tlb", "mmu-notifier", "mmu-protocol"];
+/// Each crate and those below it that it may depend on: two wings with one
+/// spine. A crate stands after everything that may depend on it.
+const LAYERS: [(&str, &[&str]); 7] = [
+    (
+        "shootdown",
+        &[
+            "shootdown-litmus",
+            "shootdown-explore",
+            "address-space",
+            "secondary-tlb",
+            "mmu-notifier",
+            "mmu-protocol",
+        ],
+    ),
+    // The wing that checks.
+    ("shootdown-litmus", &["mmu-protocol"]),
+    ("shootdown-explore", &[]),
+    // The wing that runs.
+    ("address-space", &["secondary-tlb", "mmu-notifier", "mmu-protocol"]),
+    ("secondary-tlb", &["mmu-notifier", "mmu-protocol"]),
+    ("mmu-notifier", &["mmu-protocol"]),
+    // The spine.
+    ("mmu-protocol", &[]),
+];
 
 pub(super) fn check(packages: &[Package]) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let ours = |name: &str| packages.iter().any(|package| package.name == name);
     for package in packages.iter().filter(|package| package.manifest.starts_with("crates/")) {
         let error = |message: String| Finding::error(&package.manifest, 1, message);
-        let Some(layer) = layer(&package.name) else {
+        let Some((_, below)) = LAYERS.iter().find(|(name, _)| *name == package.name) else {
             findings.push(error(format!(
-                "{} has no place among the layers ({}); give it one in xtask",
-                package.name,
-                LAYERS.join(" -> ")
+                "{} has no place among the layers; give it one in xtask/src/tidy/layers.rs",
+                package.name
             )));
             continue;
         };
         for dependency in &package.dependencies {
-            let upwards = self::layer(&dependency.name).is_some_and(|below| below <= layer);
-            if upwards || packages.iter().any(|other| is_outside(other, &dependency.name)) {
+            let name = dependency.name.as_str();
+            if (ours(name) || LAYERS.iter().any(|(layer, _)| *layer == name))
+                && !below.contains(&name)
+            {
                 findings.push(error(format!(
-                    "{} depends on {}; arrows point down ({}): move what is shared to the \
-                     lower crate",
-                    package.name,
-                    dependency.name,
-                    LAYERS.join(" -> ")
+                    "{} depends on {name}; arrows point down, and from here to {below:?} only: \
+                     move what is shared to a lower crate",
+                    package.name
                 )));
             }
         }
     }
     findings
-}
-
-fn layer(name: &str) -> Option<usize> {
-    LAYERS.iter().position(|layer| *layer == name)
-}
-
-/// A member of the workspace that no crate may depend on: this program.
-fn is_outside(package: &Package, name: &str) -> bool {
-    package.name == name && !package.manifest.starts_with("crates/")
 }
 
 #[cfg(test)]
@@ -79,5 +91,15 @@ mod tests {
         let mut packages = packages();
         package(&mut packages, "shootdown").name = "shoot".to_owned();
         assert_one(&check(&packages), "crates/shootdown/Cargo.toml:1: ", "no place");
+    }
+
+    #[test]
+    fn the_layers_have_no_cycle() {
+        for (place, (name, below)) in LAYERS.iter().enumerate() {
+            for lower in *below {
+                let at = LAYERS.iter().position(|(layer, _)| layer == lower);
+                assert!(at.is_some_and(|at| at > place), "{name} -> {lower}");
+            }
+        }
     }
 }
