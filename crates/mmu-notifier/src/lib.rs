@@ -71,8 +71,10 @@ mod interval;
 mod list;
 mod mm;
 mod platform;
+mod present;
 mod ptl;
 mod range;
+mod register;
 mod slot;
 mod snapshot;
 mod srcu;
@@ -95,11 +97,13 @@ pub use fence::{AsymmetricFence, FullFence};
 pub use interval::{
     Interval, MirrorError, MirrorLock, MirrorTable, ReadSeq, Retry, Sequenced, Valid,
 };
-pub use mm::{ExclusiveMm, Mm, Subscription};
+pub use mm::Mm;
 pub use platform::{Locked, PageTableEntry, Platform};
+pub use present::{PresentSlot, PresentView, Settled};
 pub use ptl::{FillPtl, RangePtl, RangePtlPair};
 pub use range::InvalidateRange;
-pub use slot::{EmptySlot, FillSlot, PendingSlot, PresentSlot, PresentView, Settled, Slot};
+pub use register::{ExclusiveMm, Subscription};
+pub use slot::{EmptySlot, FillSlot, PendingSlot, Slot};
 pub use srcu::{Srcu, SrcuGuard, StripeId};
 pub use subscriber::{Invalidation, Nobody, Notifier, RangeInfo, SecondaryTlb, WouldBlock};
 pub use task::Task;

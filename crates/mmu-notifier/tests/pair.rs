@@ -139,3 +139,21 @@ fn a_split_keeps_the_frame_and_is_told_at_the_end() {
     assert_eq!(world.log(), ["tell iommu H1..H2 and tables"]);
     assert_eq!((world.allocated(), world.frees(0)), (1, 0));
 }
+
+#[test]
+fn one_that_caches_absence_is_told_of_what_a_split_stores() {
+    let world = World::build(8, &[(HUGE_BASE, PageSize::Huge, 4, 0)], true);
+    let mut task = task();
+    let mm = Mm::new(Flat::<V612>::new(&world));
+    map(&mm, &mut task, huge(1), RW);
+    add_tlb(&mm, &mut task, Recorder::caching_absent("vtd", &world));
+    let mut range = start(&mm, huge_pages(1, 2), &mut task);
+    let mut pmd = range.lock_pmd(huge(1)).unwrap();
+    let cleared = pmd.slot(huge(1)).unwrap().present().unwrap().clear_flush();
+    world.log();
+    // SAFETY: INV-SAME-FRAMES: the new entry maps the same frame with the same rights.
+    unsafe {
+        cleared.set_same_frames(|page| Pte::<ROOM>::page(page.into_pfn(), true));
+    }
+    assert_eq!(world.log(), ["set H1 to frame 0 rw", "tell vtd H1..H2 and tables"]);
+}

@@ -145,3 +145,22 @@ fn a_page_with_the_same_content_is_told_of_by_the_flush_before_it_is_stored() {
         ]
     );
 }
+
+#[test]
+fn one_that_caches_absence_is_told_of_the_page_with_the_same_content() {
+    // The flush told it before the page was stored, and nothing tells it later.
+    let (world, mut task) = (World::new(8), task());
+    let mm = Mm::new(Flat::<V612>::new(&world));
+    map_data(&mm, &mut task, page(0), RO, 4);
+    add_tlb(&mm, &mut task, Recorder::caching_absent("vtd", &world));
+    let shared = world.alloc(4);
+    world.seal(shared.pfn());
+    let mut range = start(&mm, pages(0, 1), &mut task);
+    let mut ptl = range.lock_ptl(page(0)).unwrap();
+    world.log();
+    ptl.slot(page(0)).unwrap().present().unwrap().replace_same_content(shared, RW).unwrap();
+    assert_eq!(
+        world.log(),
+        ["clear 0", "begin flush 0", "flush 0", "tell vtd 0", "set 0 to frame 1 ro", "tell vtd 0"]
+    );
+}

@@ -3,6 +3,8 @@
 // Each test file uses its own part of this.
 #![allow(dead_code, unused_imports)]
 
+#[cfg(any(loom, shuttle))]
+pub(crate) mod arena;
 pub(crate) mod device;
 pub(crate) mod entry;
 pub(crate) mod flat;

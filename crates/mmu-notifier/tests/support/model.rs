@@ -4,9 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mmu_notifier::{AsymmetricFence, StripeId, Task};
 
-use super::flat::Shape;
-use super::world::World;
-use super::{Flat, TestMm};
+pub(crate) use super::arena::{Arena, SharedMm, shared_mm};
 
 /// Explores `f` with at most `preemptions` forced switches.
 pub(crate) fn explore(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
@@ -45,39 +43,6 @@ pub(crate) fn model_task(number: usize) -> Task {
 pub(crate) fn stripe(number: usize) -> StripeId {
     // SAFETY: INV-STRIPE: each thread of a model has its number.
     unsafe { StripeId::exclusive(number) }.unwrap_or(StripeId::shared(number))
-}
-
-/// A world that lives until the end of one execution.
-pub(crate) struct Arena(*mut World);
-
-impl Arena {
-    pub(crate) fn new(world: World) -> Self {
-        Arena(Box::into_raw(Box::new(world)))
-    }
-
-    /// Threads of a model cannot borrow, so the world is lent as if for ever.
-    /// Keep the arena until they were joined and the address space is gone.
-    pub(crate) fn world(&self) -> &'static World {
-        // SAFETY: made from a box, freed by the drop of the arena.
-        unsafe { &*self.0 }
-    }
-}
-
-impl Drop for Arena {
-    fn drop(&mut self) {
-        // An execution that failed leaves its other threads behind as they are.
-        if !std::thread::panicking() {
-            // SAFETY: made from a box in `new`.
-            drop(unsafe { Box::from_raw(self.0) });
-        }
-    }
-}
-
-/// An address space that threads of a model share.
-pub(crate) type SharedMm<S> = std::sync::Arc<TestMm<'static, S>>;
-
-pub(crate) fn shared_mm<S: Shape>(arena: &Arena) -> SharedMm<S> {
-    std::sync::Arc::new(TestMm::new(Flat::new(arena.world())))
 }
 
 /// Wrong: the reader's half is no barrier, as if `heavy` were a membarrier
