@@ -11,8 +11,8 @@
 //!   seq = interval.read_begin()      waits out a running invalidation
 //!   pages = fault them in            no lock
 //!   seq.validate()                   locks the table; Err(Retry) if a range
-//!     -> Valid, derefs to the table    has started since
-//!   table.install(pages)
+//!     -> Valid                         has started since
+//!   valid.install(pages)
 //! ```
 //!
 //! [`Interval::mirror`] is that loop.
@@ -32,7 +32,20 @@ use crate::subscriber::{Notifier, RangeInfo, WouldBlock};
 use crate::task::Task;
 
 /// The driver's own table.
-pub trait MirrorTable {
+///
+/// # Safety
+///
+/// INV-MIRROR rests on it: after [`invalidate`](Self::invalidate) of a range no
+/// translation of it is left in the table or used, and entries come in by
+/// [`install`](Self::install) only.
+pub unsafe trait MirrorTable {
+    /// What a fill has read, and installs.
+    type Pages;
+
+    /// Takes the pages in. Called under the table's lock, with pages that are
+    /// still what they were when they were read.
+    fn install(&mut self, pages: Self::Pages);
+
     /// Drops every translation of the range, and waits for the accesses that
     /// use one. Called under the table's lock.
     fn invalidate(&mut self, range: VirtRange);
@@ -138,25 +151,24 @@ impl<T: MirrorTable, L: MirrorLock<Inner = Sequenced<T>>> Interval<L> {
         }
     }
 
-    /// Fills the mirror: `fault` reads the pages without a lock, `install` puts
-    /// them in the table, and if a range started in between it all begins anew.
+    /// Fills the mirror: `fault` reads the pages without a lock, they go into
+    /// the table, and if a range started in between it all begins anew.
     ///
     /// May sleep.
     ///
     /// # Errors
     ///
     /// What `fault` returns, or that the address space is gone.
-    pub fn mirror<P, E>(
+    pub fn mirror<E>(
         &self,
         task: &mut Task,
-        mut fault: impl FnMut(&mut Task) -> Result<P, E>,
-        install: impl FnOnce(&mut T, P),
+        mut fault: impl FnMut(&mut Task) -> Result<T::Pages, E>,
     ) -> Result<(), MirrorError<E>> {
         loop {
             let sequence = self.read_begin(task).ok_or(MirrorError::Released)?;
             let pages = fault(task).map_err(MirrorError::Fault)?;
-            if let Ok(mut table) = sequence.validate() {
-                install(&mut table, pages);
+            if let Ok(valid) = sequence.validate() {
+                valid.install(pages);
                 return Ok(());
             }
         }
@@ -243,9 +255,13 @@ impl<T, L: MirrorLock<Inner = Sequenced<T>>> Deref for Valid<'_, L> {
     }
 }
 
-impl<T, L: MirrorLock<Inner = Sequenced<T>>> DerefMut for Valid<'_, L> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.state.table
+impl<T: MirrorTable, L: MirrorLock<Inner = Sequenced<T>>> Valid<'_, L> {
+    /// Puts what was read into the table.
+    ///
+    /// The table itself is not lent for writing: exchanged with that of another
+    /// interval it would miss its invalidations.
+    pub fn install(mut self, pages: T::Pages) {
+        self.state.table.install(pages);
     }
 }
 

@@ -15,7 +15,15 @@ use mmu_notifier::{
 #[derive(Default)]
 struct Table(BTreeMap<u64, u64>);
 
-impl MirrorTable for Table {
+// SAFETY: INV-MIRROR: the map is the only place where entries are, and nobody
+// uses one outside its lock.
+unsafe impl MirrorTable for Table {
+    type Pages = Vec<(u64, u64)>;
+
+    fn install(&mut self, pages: Vec<(u64, u64)>) {
+        self.0.extend(pages);
+    }
+
     fn invalidate(&mut self, range: VirtRange) {
         self.0.retain(|addr, _| !range.contains(VirtAddr::new(*addr)));
     }
@@ -50,11 +58,13 @@ fn a_range_between_read_and_install_forces_a_retry() {
                 // The page changes after it was read.
                 mirror.range_start(&info(0x11_000, 0x1000)).unwrap();
                 mirror.range_end(&info(0x11_000, 0x1000));
-                return Ok(7);
+                return Ok(vec![(0x11_000, 7)]);
             }
-            Ok(8)
+            Ok(vec![(0x11_000, 8)])
         },
-        |table, pfn| drop(table.0.insert(0x11_000, pfn)),
+        |table, pfn| {
+            table.0.insert(0x11_000, pfn);
+        },
     );
     done.unwrap();
     assert_eq!((tries.get(), frames(&mirror)), (2, vec![(0x11_000, 8)]));
@@ -75,9 +85,8 @@ fn nothing_is_installed_while_a_range_runs() {
 fn a_range_drops_what_it_touches_and_nothing_else() {
     let mirror = mirror();
     let mut task = Task::current().unwrap();
-    let mut valid = mirror.read_begin(&mut task).unwrap().validate().unwrap();
-    valid.0.extend([(0x10_000, 1), (0x11_000, 2), (0x13_000, 3)]);
-    drop(valid);
+    let valid = mirror.read_begin(&mut task).unwrap().validate().unwrap();
+    valid.install(vec![(0x10_000, 1), (0x11_000, 2), (0x13_000, 3)]);
     mirror.range_start(&info(0x11_000, 0x2000)).unwrap();
     assert_eq!(frames(&mirror), [(0x10_000, 1), (0x13_000, 3)]);
     mirror.range_end(&info(0x11_000, 0x2000));
@@ -114,6 +123,7 @@ fn after_release_nothing_can_be_filled() {
     mirror.release();
     assert_eq!(sequence.validate().unwrap_err(), Retry);
     assert!(mirror.read_begin(&mut task).is_none());
-    let refused = mirror.mirror(&mut task, |_| Ok::<_, ()>(1), |_, _| unreachable!());
+    let refused = mirror.mirror(&mut task, |_| Ok::<_, ()>(vec![(0x10_000, 1)]));
     assert_eq!(refused, Err(MirrorError::Released));
+    assert_eq!(frames(&mirror), []);
 }
