@@ -50,22 +50,16 @@ fn a_range_between_read_and_install_forces_a_retry() {
     let mirror = mirror();
     let mut task = Task::current().unwrap();
     let tries = Cell::new(0);
-    let done: Result<(), MirrorError<()>> = mirror.mirror(
-        &mut task,
-        |_| {
-            tries.set(tries.get() + 1);
-            if tries.get() == 1 {
-                // The page changes after it was read.
-                mirror.range_start(&info(0x11_000, 0x1000)).unwrap();
-                mirror.range_end(&info(0x11_000, 0x1000));
-                return Ok(vec![(0x11_000, 7)]);
-            }
-            Ok(vec![(0x11_000, 8)])
-        },
-        |table, pfn| {
-            table.0.insert(0x11_000, pfn);
-        },
-    );
+    let done: Result<(), MirrorError<()>> = mirror.mirror(&mut task, |_| {
+        tries.set(tries.get() + 1);
+        if tries.get() == 1 {
+            // The page changes after it was read.
+            mirror.range_start(&info(0x11_000, 0x1000)).unwrap();
+            mirror.range_end(&info(0x11_000, 0x1000));
+            return Ok(vec![(0x11_000, 7)]);
+        }
+        Ok(vec![(0x11_000, 8)])
+    });
     done.unwrap();
     assert_eq!((tries.get(), frames(&mirror)), (2, vec![(0x11_000, 8)]));
 }
