@@ -10,9 +10,9 @@
 //! | variable | short | default | long |
 //! |---|---|---|---|
 //! | `SHOOTDOWN_ITERATIONS`: random schedules for each shuttle test, random programs for each property | 2,000 | what the test says | 200,000 |
-//! | `LOOM_MAX_PREEMPTIONS`: how often loom takes the processor from a thread that could go on | 2 | what the test says | 4 |
 //!
-//! A variable that is set already is left alone.
+//! A variable that is set already is left alone. How often loom may take the
+//! processor from a thread that could go on is said by each test.
 
 use std::process::Command;
 
@@ -42,9 +42,9 @@ impl Effort {
     /// The variables that the suites read, and their values.
     pub(crate) fn variables(self) -> Vec<(&'static str, &'static str)> {
         let all = match self {
-            Effort::Short => vec![("SHOOTDOWN_ITERATIONS", "2000"), ("LOOM_MAX_PREEMPTIONS", "2")],
+            Effort::Short => vec![("SHOOTDOWN_ITERATIONS", "2000")],
             Effort::Default => vec![],
-            Effort::Long => vec![("SHOOTDOWN_ITERATIONS", "200000"), ("LOOM_MAX_PREEMPTIONS", "4")],
+            Effort::Long => vec![("SHOOTDOWN_ITERATIONS", "200000")],
         };
         all.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()).collect()
     }
@@ -55,7 +55,7 @@ pub(crate) fn loom(effort: Effort) -> Result<(), String> {
 }
 
 pub(crate) fn shuttle(effort: Effort) -> Result<(), String> {
-    run("shuttle", &["secondary-tlb", "address-space"], effort)
+    run("shuttle", &["mmu-notifier", "secondary-tlb", "address-space"], effort)
 }
 
 /// Runs the suites of one checker; an error if a crate that should have some

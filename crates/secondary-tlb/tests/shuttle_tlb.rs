@@ -1,5 +1,5 @@
 //! Schedules chosen by shuttle, and two mistakes that must be found:
-//! `RUSTFLAGS="--cfg shuttle" cargo test -p secondary-tlb --test shuttle`.
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p secondary-tlb --test shuttle_tlb`.
 #![cfg(shuttle)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
