@@ -65,7 +65,7 @@ impl<'b, P: Platform, const N: usize> Batch<'b, P, N> {
         if self.len == N {
             return Err(BatchError::Full);
         }
-        let entry = self.entries.at(&self.range.snapshot, addr)?;
+        let entry = self.entries.at(self.range.snapshot, addr)?;
         let page = VirtRange::page(addr, self.entries.size);
         if !self.range.info.range.covers(page) {
             let range = self.range.info.range;

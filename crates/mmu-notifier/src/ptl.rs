@@ -12,6 +12,7 @@ use crate::platform::{Locked, Platform};
 use crate::range::RangeState;
 use crate::slot::{Entry, FillSlot, Slot};
 use crate::snapshot::Snapshot;
+use crate::srcu::SrcuGuard;
 
 /// The entries of one locked table.
 pub(crate) struct Entries<P: Platform> {
@@ -31,7 +32,7 @@ impl<P: Platform> Entries<P> {
     #[inline]
     pub(crate) fn at<'s>(
         &self,
-        snapshot: &'s Snapshot<'s, P>,
+        snapshot: Snapshot<'s, P>,
         addr: VirtAddr,
     ) -> Result<Entry<'s, P>, PtlError> {
         if !addr.is_aligned(self.size) {
@@ -91,7 +92,7 @@ impl<'g, P: Platform> RangePtl<'g, P> {
     /// If the address is not the start of a page or lies outside the table.
     #[inline]
     pub fn fill(&mut self, addr: VirtAddr) -> Result<FillSlot<'_, P>, PtlError> {
-        Ok(FillSlot::new(self.entries.at(&self.range.snapshot, addr)?))
+        Ok(FillSlot::new(self.entries.at(self.range.snapshot, addr)?))
     }
 
     /// Every entry of the table that lies in the range, one after the other.
@@ -112,7 +113,7 @@ impl<'g, P: Platform> RangePtl<'g, P> {
         }
         let mut index = ((addr.as_u64() - span.start().as_u64()) >> size.shift()) as usize;
         while addr < here.end() && here.end().as_u64() - addr.as_u64() >= size.bytes() {
-            let entry = Entry { snapshot: &self.range.snapshot, table, index, addr, size };
+            let entry = Entry { snapshot: self.range.snapshot, table, index, addr, size };
             each(Slot::new(entry, self.range))?;
             index += 1;
             addr = addr.offset(size.bytes());
@@ -133,7 +134,7 @@ fn slot_in_range<'s, P: Platform>(
     entries: &Entries<P>,
     addr: VirtAddr,
 ) -> Result<Slot<'s, P>, PtlError> {
-    let entry = entries.at(&range.snapshot, addr)?;
+    let entry = entries.at(range.snapshot, addr)?;
     if !range.info.range.covers(VirtRange::page(addr, entries.size)) {
         return Err(PtlError::OutsideRange { addr, range: range.info.range });
     }
@@ -220,7 +221,7 @@ impl<'g, P: Platform> RangePtlPair<'g, P> {
     ///
     /// As for [`RangePtl::fill`].
     pub fn target(&mut self, addr: VirtAddr) -> Result<FillSlot<'_, P>, PtlError> {
-        Ok(FillSlot::new(self.target.at(&self.range.snapshot, addr)?))
+        Ok(FillSlot::new(self.target.at(self.range.snapshot, addr)?))
     }
 }
 
@@ -241,6 +242,7 @@ pub struct FillPtl<'g, P: Platform + 'g> {
     // Released before the section ends: fields drop in this order.
     _ptl: P::Ptl<'g>,
     snapshot: Snapshot<'g, P>,
+    _section: SrcuGuard<'g, P::Fence>,
     entries: Entries<P>,
     not_send: PhantomData<*mut ()>,
 }
@@ -248,13 +250,13 @@ pub struct FillPtl<'g, P: Platform + 'g> {
 impl<'g, P: Platform> FillPtl<'g, P> {
     #[inline]
     pub(crate) fn lock(
-        snapshot: Snapshot<'g, P>,
+        (snapshot, section): (Snapshot<'g, P>, SrcuGuard<'g, P::Fence>),
         addr: VirtAddr,
         size: PageSize,
     ) -> Result<Self, PtlError> {
         let Locked { ptl, table, span } = snapshot.mm.platform.lock_ptl(addr, size)?;
         let entries = Entries { table, span, size };
-        Ok(FillPtl { snapshot, entries, _ptl: ptl, not_send: PhantomData })
+        Ok(FillPtl { snapshot, entries, _section: section, _ptl: ptl, not_send: PhantomData })
     }
 
     /// The addresses that the locked table maps.
@@ -269,7 +271,7 @@ impl<'g, P: Platform> FillPtl<'g, P> {
     /// If the address is not the start of a page or lies outside the table.
     #[inline]
     pub fn fill(&mut self, addr: VirtAddr) -> Result<FillSlot<'_, P>, PtlError> {
-        Ok(FillSlot::new(self.entries.at(&self.snapshot, addr)?))
+        Ok(FillSlot::new(self.entries.at(self.snapshot, addr)?))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::mm::Mm;
 use crate::platform::Platform;
 use crate::ptl::{RangePtl, RangePtlPair};
 use crate::snapshot::Snapshot;
+use crate::srcu::SrcuGuard;
 use crate::subscriber::{Notifier, RangeInfo, WouldBlock};
 use crate::task::Task;
 use crate::ticket::Ticket;
@@ -42,6 +43,8 @@ impl Owed {
 /// The account of a range. Tokens and locks borrow it.
 pub(crate) struct RangeState<'m, P: Platform> {
     pub(crate) snapshot: Snapshot<'m, P>,
+    /// Ends after everything else.
+    section: SrcuGuard<'m, P::Fence>,
     pub(crate) info: RangeInfo,
     /// Drawn when something is left owing for the first time.
     ticket: Cell<Option<Ticket>>,
@@ -105,23 +108,25 @@ impl<P: Platform> RangeState<'_, P> {
     }
 
     /// Pays everything that is owed and retires the ticket (INV-TICKET).
+    #[inline]
     fn pay(&self) {
-        if self.open_tokens.replace(0) != 0 {
+        let forgotten = self.open_tokens.replace(0) != 0;
+        let (mut flush, mut notify) = (self.flush.get(), self.notify.get());
+        if forgotten {
             // A token was forgotten between clear and notify: we no longer
             // know of which entry, so the whole range is told.
-            self.flush.set(self.flush.get().add(self.info.range, PageSize::Huge));
-            self.notify.set(self.notify.get().add(self.info.range, PageSize::Huge));
+            flush = flush.add(self.info.range, PageSize::Huge);
+            notify = notify.add(self.info.range, PageSize::Huge);
+            // Kept, should a subscriber panic: whoever pays next tells it.
+            self.flush.set(flush);
+            self.notify.set(notify);
         }
-        let flush = self.flush.get();
-        if !flush.range.is_empty() {
-            self.snapshot.flush(flush.range, flush.size);
+        if !(flush.range.is_empty() && notify.range.is_empty()) {
+            let Snapshot { mm, tlbs, .. } = self.snapshot;
+            pay_debts(mm, tlbs, flush.range, flush.size, notify.range, notify.size);
+            self.flush.set(Owed::NOTHING);
+            self.notify.set(Owed::NOTHING);
         }
-        let notify = self.notify.get();
-        if !notify.range.is_empty() {
-            self.snapshot.notify(notify.range, notify.size);
-        }
-        self.flush.set(Owed::NOTHING);
-        self.notify.set(Owed::NOTHING);
         if let Some(ticket) = self.ticket.take() {
             self.snapshot.mm.tickets.retire(ticket);
         }
@@ -147,7 +152,7 @@ pub struct InvalidateRange<'r, P: Platform> {
 }
 
 impl<'r, P: Platform> InvalidateRange<'r, P> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(
         mm: &'r Mm<P>,
         info: RangeInfo,
@@ -157,9 +162,9 @@ impl<'r, P: Platform> InvalidateRange<'r, P> {
             return Err(StartError::Nested);
         }
         let stripe = task.stripe();
-        let snapshot = Snapshot::take(mm, stripe);
+        let (snapshot, section) = Snapshot::take(mm, stripe);
         if snapshot.notifiers != 0 {
-            start_each(&snapshot, &info)?;
+            start_each(snapshot, info)?;
         }
         task.open_ranges = 1;
         mm.platform.observe(RecordKind::Start {
@@ -170,6 +175,7 @@ impl<'r, P: Platform> InvalidateRange<'r, P> {
         Ok(InvalidateRange {
             state: RangeState {
                 snapshot,
+                section,
                 info,
                 ticket: Cell::new(None),
                 hint: stripe.hint(),
@@ -250,28 +256,63 @@ impl<'r, P: Platform> InvalidateRange<'r, P> {
 
     /// Ends the range: flushes, notifies, lets the mirrors in again, frees.
     #[inline]
-    pub fn end(self) {}
+    pub fn end(self) {
+        // Not left to the drop: that one is a call for every way out of the
+        // caller, this one is the way that most take.
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, and its section is not used again.
+        let section = unsafe { core::ptr::read(&this.state.section) };
+        // SAFETY: `this` is not dropped, and not used again.
+        unsafe { this.finish() };
+        drop(section);
+    }
+
+    /// # Safety
+    ///
+    /// To be called once; the range is not used afterwards.
+    #[inline(always)]
+    unsafe fn finish(&mut self) {
+        let state = &mut self.state;
+        self.task.open_ranges = 0;
+        state.pay();
+        if state.snapshot.notifiers != 0 {
+            end_each(state.snapshot, state.info, state.snapshot.notifiers);
+        }
+        state
+            .snapshot
+            .mm
+            .platform
+            .observe(RecordKind::End { range: state.info.range, event: state.info.event });
+        // SAFETY: taken here once, and never used again. INV-PAID: everything
+        // was paid.
+        let deferred = unsafe { ManuallyDrop::take(&mut state.deferred) };
+        deferred.into_inner().drain(drop);
+    }
 }
 
 /// Asks every mirror to drop the range; on a refusal ends those that did, in
 /// reverse order. A panic does the same before it goes on.
-fn start_each<P: Platform>(snapshot: &Snapshot<'_, P>, info: &RangeInfo) -> Result<(), StartError> {
-    struct Started<'a, 'm, P: Platform> {
-        snapshot: &'a Snapshot<'m, P>,
-        info: &'a RangeInfo,
+#[inline(never)]
+fn start_each<P: Platform>(snapshot: Snapshot<'_, P>, info: RangeInfo) -> Result<(), StartError> {
+    struct Started<'m, P: Platform> {
+        snapshot: Snapshot<'m, P>,
+        info: RangeInfo,
         places: u64,
     }
-    impl<P: Platform> Drop for Started<'_, '_, P> {
+    impl<P: Platform> Drop for Started<'_, P> {
         fn drop(&mut self) {
             end_each(self.snapshot, self.info, self.places);
         }
     }
 
     let mut started = Started { snapshot, info, places: 0 };
-    for place in (0..64).filter(|place| snapshot.notifiers & (1 << place) != 0) {
+    let mut left = snapshot.notifiers;
+    while left != 0 {
+        let place = left.trailing_zeros() as usize;
+        left &= left - 1;
         // SAFETY: INV-SNAPSHOT: a bit of the snapshot, inside its section.
         let answer =
-            unsafe { snapshot.mm.notifiers.with(place, |notifier| notifier.range_start(info)) };
+            unsafe { snapshot.mm.notifiers.with(place, |notifier| notifier.range_start(&info)) };
         match answer {
             Ok(()) => started.places |= 1 << place,
             Err(WouldBlock) => {
@@ -288,31 +329,41 @@ fn start_each<P: Platform>(snapshot: &Snapshot<'_, P>, info: &RangeInfo) -> Resu
 }
 
 /// Ends the range for these mirrors, in reverse order of their start.
-fn end_each<P: Platform>(snapshot: &Snapshot<'_, P>, info: &RangeInfo, places: u64) {
-    for place in (0..64).rev().filter(|place| places & (1 << place) != 0) {
+#[inline(never)]
+fn end_each<P: Platform>(snapshot: Snapshot<'_, P>, info: RangeInfo, places: u64) {
+    let mut left = places;
+    while left != 0 {
+        let place = left.ilog2() as usize;
+        left ^= 1 << place;
         // SAFETY: INV-SNAPSHOT: a bit of the snapshot, inside its section.
-        unsafe { snapshot.mm.notifiers.with(place, |notifier| notifier.range_end(info)) };
+        unsafe { snapshot.mm.notifiers.with(place, |notifier| notifier.range_end(&info)) };
     }
 }
 
 impl<P: Platform> Drop for InvalidateRange<'_, P> {
-    #[inline]
     fn drop(&mut self) {
-        let state = &mut self.state;
-        self.task.open_ranges = 0;
-        state.pay();
-        if state.snapshot.notifiers != 0 {
-            end_each(&state.snapshot, &state.info, state.snapshot.notifiers);
-        }
-        state
-            .snapshot
-            .mm
-            .platform
-            .observe(RecordKind::End { range: state.info.range, event: state.info.event });
-        state.free_deferred();
-        // SAFETY: dropped here once, and never used again. INV-PAID: everything
-        // was paid, and the store was emptied.
-        unsafe { ManuallyDrop::drop(&mut state.deferred) };
+        // SAFETY: called once, and the fields that it takes have no drop of their own.
+        unsafe { self.finish() };
+    }
+}
+
+/// Out of line and by value: most ranges owe nothing when they end, and then
+/// the account need not live in memory.
+#[inline(never)]
+fn pay_debts<P: Platform>(
+    mm: &Mm<P>,
+    tlbs: u64,
+    flush: VirtRange,
+    flush_size: PageSize,
+    notify: VirtRange,
+    notify_size: PageSize,
+) {
+    let snapshot = Snapshot::of_tlbs(mm, tlbs);
+    if !flush.is_empty() {
+        snapshot.flush(flush, flush_size);
+    }
+    if !notify.is_empty() {
+        snapshot.notify(notify, notify_size);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::sync::atomic::Ordering;
 
 /// Where an entry is. Exists only while its lock is held.
 pub(crate) struct Entry<'s, P: Platform> {
-    pub(crate) snapshot: &'s Snapshot<'s, P>,
+    pub(crate) snapshot: Snapshot<'s, P>,
     pub(crate) table: P::Table,
     pub(crate) index: usize,
     pub(crate) addr: VirtAddr,

@@ -139,11 +139,17 @@ impl<F: AsymmetricFence> Srcu<F> {
     #[inline]
     pub fn read(&self, stripe: StripeId) -> SrcuGuard<'_, F> {
         let phase = self.phase.load(Ordering::Relaxed) & 1;
-        add_one(&self.stripe(stripe).entries[phase], stripe.exclusive, Ordering::Relaxed);
+        let counters = self.stripe(stripe);
+        add_one(&counters.entries[phase], stripe.exclusive, Ordering::Relaxed);
         // Pairs with the heavy fences of `synchronize`: either the writer
         // counts us, or we see what it unlinked before.
         F::light();
-        SrcuGuard { srcu: self, stripe, phase, not_send: PhantomData }
+        SrcuGuard {
+            exit: &counters.exits[phase],
+            exclusive: stripe.exclusive,
+            fence: PhantomData,
+            not_send: PhantomData,
+        }
     }
 
     /// Waits until every read section that began before the call has ended.
@@ -206,9 +212,10 @@ impl<F> fmt::Debug for Srcu<F> {
 ///
 /// Neither `Send` nor `Sync`: it counts its exit on its task's own stripe.
 pub struct SrcuGuard<'s, F: AsymmetricFence> {
-    srcu: &'s Srcu<F>,
-    stripe: StripeId,
-    phase: usize,
+    /// Where the exit is counted: of the same phase as the entry.
+    exit: &'s AtomicU64,
+    exclusive: bool,
+    fence: PhantomData<fn() -> F>,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -216,13 +223,12 @@ impl<F: AsymmetricFence> Drop for SrcuGuard<'_, F> {
     #[inline]
     fn drop(&mut self) {
         // Release: what the section read is read before the exit is counted.
-        let stripe = self.srcu.stripe(self.stripe);
-        add_one(&stripe.exits[self.phase], self.stripe.exclusive, Ordering::Release);
+        add_one(self.exit, self.exclusive, Ordering::Release);
     }
 }
 
 impl<F: AsymmetricFence> fmt::Debug for SrcuGuard<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SrcuGuard").field("stripe", &self.stripe).finish_non_exhaustive()
+        f.debug_struct("SrcuGuard").field("exclusive", &self.exclusive).finish_non_exhaustive()
     }
 }

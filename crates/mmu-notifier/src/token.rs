@@ -27,9 +27,11 @@ use core::mem::ManuallyDrop;
 
 use mmu_protocol::{PageSize, RecordKind, Transition, VirtAddr};
 
+use crate::mm::Mm;
 use crate::platform::{PageTableEntry, Platform};
 use crate::range::RangeState;
 use crate::slot::{Entry, assert_absent, move_out};
+use crate::snapshot::Snapshot;
 
 /// Takes a change back if a subscriber panics before it was told of it, where
 /// no tombstone says that it is still to be told. The lock is held, so nobody
@@ -40,6 +42,38 @@ impl<F: FnMut()> Drop for Undo<F> {
     fn drop(&mut self) {
         (self.0)();
     }
+}
+
+#[inline]
+fn clear_to<P: Platform>(entry: Entry<'_, P>, mark: P::Entry) -> P::Entry {
+    let old = entry.exchange(mark);
+    entry.platform().observe(RecordKind::Clear { addr: entry.addr, size: entry.size });
+    old
+}
+
+/// No ticket is left that the entry could carry, so everybody is told now.
+///
+/// Takes the entry apart, because what is passed in memory would be put there
+/// on every way that leads past this one.
+#[cold]
+#[inline(never)]
+fn clear_and_tell<P: Platform>(
+    mm: &Mm<P>,
+    tlbs: u64,
+    table: P::Table,
+    index: usize,
+    addr: VirtAddr,
+    size: PageSize,
+) -> P::Entry {
+    let snapshot = Snapshot::of_tlbs(mm, tlbs);
+    let entry = Entry { snapshot, table, index, addr, size };
+    let old = clear_to(entry, P::Entry::EMPTY);
+    let undo = Undo(|| {
+        entry.exchange(old);
+    });
+    entry.snapshot.flush_and_notify(entry.range(), entry.size);
+    core::mem::forget(undo);
+    old
 }
 
 /// A cleared entry and the page it pointed to. Has no drop of its own: the
@@ -59,18 +93,14 @@ impl<'s, P: Platform> Taken<'s, P> {
     /// left, everybody is told before this returns.
     #[inline]
     pub(crate) fn clear(entry: Entry<'s, P>, range: &'s RangeState<'s, P>, owing: bool) -> Self {
-        let ticket = if owing { range.ticket() } else { None };
-        let mark = ticket.and_then(P::Entry::tombstone).unwrap_or(P::Entry::EMPTY);
-        let old = entry.exchange(mark);
-        entry.platform().observe(RecordKind::Clear { addr: entry.addr, size: entry.size });
-        let untold = owing && ticket.is_none();
-        if untold {
-            let undo = Undo(|| {
-                entry.exchange(old);
-            });
-            entry.snapshot.flush_and_notify(entry.range(), entry.size);
-            core::mem::forget(undo);
-        }
+        let (old, untold) = if !owing {
+            (clear_to(entry, P::Entry::EMPTY), false)
+        } else if let Some(ticket) = range.ticket() {
+            (clear_to(entry, P::Entry::tombstone(ticket).unwrap_or(P::Entry::EMPTY)), false)
+        } else {
+            let Entry { snapshot, table, index, addr, size } = entry;
+            (clear_and_tell(snapshot.mm, snapshot.tlbs, table, index, addr, size), true)
+        };
         // SAFETY: INV-OWNED: present entries come in here, and the exchange
         // took this one out of the table.
         let page = ManuallyDrop::new(unsafe { entry.platform().take_page(old, entry.size) });

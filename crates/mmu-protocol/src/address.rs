@@ -10,26 +10,31 @@ pub struct VirtAddr(u64);
 
 impl VirtAddr {
     /// Makes an address from its value in bytes.
+    #[inline]
     pub const fn new(bytes: u64) -> Self {
         VirtAddr(bytes)
     }
 
     /// The address in bytes.
+    #[inline]
     pub const fn as_u64(self) -> u64 {
         self.0
     }
 
     /// The start of the page of this size that holds the address.
+    #[inline]
     pub const fn align_down(self, size: PageSize) -> Self {
         VirtAddr(self.0 & !(size.bytes() - 1))
     }
 
     /// Whether a page of this size can start here.
+    #[inline]
     pub const fn is_aligned(self, size: PageSize) -> bool {
         self.0 & (size.bytes() - 1) == 0
     }
 
     /// The distance from the start of the page of this size, in bytes.
+    #[inline]
     pub const fn page_offset(self, size: PageSize) -> u64 {
         self.0 & (size.bytes() - 1)
     }
@@ -39,6 +44,7 @@ impl VirtAddr {
     /// # Panics
     ///
     /// If the sum does not fit in 64 bits.
+    #[inline]
     pub const fn offset(self, bytes: u64) -> Self {
         match self.0.checked_add(bytes) {
             Some(sum) => VirtAddr(sum),
@@ -83,11 +89,13 @@ impl VirtRange {
     pub const ALL: Self = VirtRange { start: VirtAddr(0), end: VirtAddr(u64::MAX) };
 
     /// The range `start..end`, or `None` if `end` lies before `start`.
+    #[inline]
     pub const fn new(start: VirtAddr, end: VirtAddr) -> Option<Self> {
         if start.0 <= end.0 { Some(VirtRange { start, end }) } else { None }
     }
 
     /// The page of this size that holds `addr`.
+    #[inline]
     pub const fn page(addr: VirtAddr, size: PageSize) -> Self {
         let start = addr.align_down(size);
         VirtRange { start, end: start.offset(size.bytes()) }
@@ -98,41 +106,49 @@ impl VirtRange {
     /// # Panics
     ///
     /// If the end does not fit in 64 bits.
+    #[inline]
     pub const fn sized(start: VirtAddr, bytes: u64) -> Self {
         VirtRange { start, end: start.offset(bytes) }
     }
 
     /// First address of the range.
+    #[inline]
     pub const fn start(self) -> VirtAddr {
         self.start
     }
 
     /// First address after the range.
+    #[inline]
     pub const fn end(self) -> VirtAddr {
         self.end
     }
 
     /// Length in bytes.
+    #[inline]
     pub const fn len(self) -> u64 {
         self.end.0 - self.start.0
     }
 
     /// Whether the range holds no address.
+    #[inline]
     pub const fn is_empty(self) -> bool {
         self.start.0 == self.end.0
     }
 
     /// Whether `addr` lies in the range.
+    #[inline]
     pub const fn contains(self, addr: VirtAddr) -> bool {
         self.start.0 <= addr.0 && addr.0 < self.end.0
     }
 
     /// Whether all of `other` lies in the range. The empty range lies in every range.
+    #[inline]
     pub const fn covers(self, other: VirtRange) -> bool {
         other.is_empty() || (self.start.0 <= other.start.0 && other.end.0 <= self.end.0)
     }
 
     /// Whether some address lies in both.
+    #[inline]
     pub const fn overlaps(self, other: VirtRange) -> bool {
         self.start.0 < other.end.0
             && other.start.0 < self.end.0
@@ -141,6 +157,7 @@ impl VirtRange {
     }
 
     /// The smallest range that covers both.
+    #[inline]
     pub const fn union(self, other: VirtRange) -> Self {
         if self.is_empty() {
             return other;
@@ -154,6 +171,7 @@ impl VirtRange {
     }
 
     /// What lies in both; empty if nothing does.
+    #[inline]
     pub const fn intersection(self, other: VirtRange) -> Self {
         if !self.overlaps(other) {
             return VirtRange::EMPTY;
@@ -168,6 +186,7 @@ impl VirtRange {
     /// # Panics
     ///
     /// If the widened end does not fit in 64 bits.
+    #[inline]
     pub const fn widen(self, size: PageSize) -> Self {
         let start = self.start.align_down(size);
         let end = if self.end.is_aligned(size) {
@@ -179,6 +198,7 @@ impl VirtRange {
     }
 
     /// The start addresses of the pages of this size that touch the range.
+    #[inline]
     pub fn pages(self, size: PageSize) -> impl Iterator<Item = VirtAddr> + Clone {
         let first = self.start.align_down(size).0;
         let last = if self.is_empty() { first } else { self.end.0 };

@@ -15,11 +15,13 @@ pub enum PageSize {
 
 impl PageSize {
     /// Size in bytes.
+    #[inline]
     pub const fn bytes(self) -> u64 {
         1 << self.shift()
     }
 
     /// Base-two logarithm of the size in bytes: 12 or 21.
+    #[inline]
     pub const fn shift(self) -> u32 {
         match self {
             PageSize::Base => 12,
@@ -28,6 +30,7 @@ impl PageSize {
     }
 
     /// How many 4 KiB pages it covers: 1 or 512.
+    #[inline]
     pub const fn base_pages(self) -> u64 {
         1 << (self.shift() - PageSize::Base.shift())
     }

@@ -22,6 +22,7 @@ pub enum Access {
 
 impl Rights {
     /// Whether an entry with these rights grants the access.
+    #[inline]
     pub const fn grant(self, access: Access) -> bool {
         matches!((self, access), (Rights::ReadWrite, _) | (Rights::ReadOnly, Access::Read))
     }

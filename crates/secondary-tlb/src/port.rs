@@ -75,7 +75,9 @@ impl<S: Source> Port<S> {
     ) -> Result<Checked, Fault> {
         match self.tlb.lookup(pasid, addr, access) {
             Some(checked) => Ok(checked),
-            None => self.walk(pasid, addr, access),
+            // Taken apart and put together again, so that a hit need not go
+            // through the memory in which a walk leaves its result.
+            None => Ok(self.walk(pasid, addr, access)?),
         }
     }
 

@@ -155,6 +155,13 @@ impl<S: Source> Tlb<S> {
                 return Some(Checked { translation, wide, invalidations: hit.invalidations, set });
             }
         }
+        let checked = self.lookup_huge(pasid, page, access, wide)?;
+        Some(checked)
+    }
+
+    /// Out of line, so that a hit on a small page is small where it is inlined.
+    #[inline(never)]
+    fn lookup_huge(&self, pasid: Pasid, page: u64, access: Access, wide: u64) -> Option<Checked> {
         let block = block_of(page);
         let set = self.set_index(PageSize::Huge, pasid, block);
         let hit = self.huge[set].probe(tag(pasid, block))?;
