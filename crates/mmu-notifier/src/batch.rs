@@ -60,7 +60,8 @@ impl<'b, P: Platform, const N: usize> Batch<'b, P, N> {
     ///
     /// [`BatchError::Full`] if it holds `N` already, [`BatchError::NotPresent`]
     /// if there is nothing to clear, [`BatchError::Ptl`] if the address does
-    /// not fit. Nothing has changed then.
+    /// not fit. This call has changed nothing then; what is
+    /// in the batch already is completed when it is flushed or dropped.
     pub fn clear(&mut self, addr: VirtAddr) -> Result<(), BatchError> {
         if self.len == N {
             return Err(BatchError::Full);

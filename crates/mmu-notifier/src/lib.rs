@@ -5,7 +5,7 @@
 //! of hypervisors and GPU drivers, must be told too: under the lock, or when
 //! the announced range ends. Which of the two is right depends on the change,
 //! and getting it wrong corrupts memory rarely and far away. In this crate safe
-//! code cannot get it wrong:
+//! code cannot skip or reorder the steps:
 //!
 //! - the next step needs the token of the step before. A new page is stored
 //!   over an old one only by [`NotifiedPte::set`], and a [`NotifiedPte`] comes
@@ -13,7 +13,7 @@
 //! - the page travels inside the token, so it cannot be freed early;
 //! - dropping a token at any point finishes late but safely, forgetting one
 //!   leaks or stalls. Nothing depends on discipline;
-//! - there is no `ignore`. The two escapes are `unsafe` and say why.
+//! - there is no `ignore`. The escapes are `unsafe` and name what they rest on.
 //!
 //! The [transition table](mmu_protocol::TABLE) says for each change which
 //! placement it needs and why; the methods here are its rows:
@@ -24,31 +24,43 @@
 //! | present to absent, freed at once | [`NotifiedPte::take`] | before the free |
 //! | present to absent, freed later | [`PresentSlot::zap`], [`ClearedPte::defer`] | at the end of the range |
 //! | present to another page | [`NotifiedPte::set`] | between clear and set |
-//! | ... with the same bytes | [`PresentSlot::replace_same_content`] | at the end of the range |
+//! | ... with the same bytes, both write-protected | [`PresentSlot::replace_same_content`] | at the end of the range |
 //! | write permission removed | [`PresentSlot::write_protect`] | at the end of the range |
 //! | copied or compared | [`PresentView::settle`] | before the copy |
 //! | write permission added | [`PresentView::make_writable`] | not at all |
 //! | accessed bit cleared | [`PresentView::test_and_clear_young`] | not at all |
-//! | moved elsewhere | [`RangePtlPair::source`] | before the free |
+//! | moved elsewhere | [`RangePtlPair::source`] | under the locks |
 //! | huge entry split | [`ClearedPte::set_same_frames`] | at the end of the range |
+//! | table replaced by a huge page | [`NotifiedPte::set`] | between clear and set |
 //! | table page freed | [`NotifiedPte::take`] | before the free |
 //!
 //! # The path of a COW fault
 //!
 //! ```no_run
 //! # use mmu_notifier::*; use mmu_protocol::*;
-//! # fn cow<P: Platform>(mm: &Mm<P>, addr: VirtAddr, new: P::Page, attr: P::Attr, task: &mut Task)
-//! # -> Result<P::Page, PtlError> {
+//! # fn cow<P: Platform>(mm: &Mm<P>, addr: VirtAddr, attr: P::Attr, task: &mut Task,
+//! #     copy: impl Fn(&P::Page) -> P::Page) -> Result<Option<P::Page>, PtlError>
+//! # where P::Page: Clone {
 //! let page = VirtRange::page(addr, PageSize::Base);
-//! let mut range = mm.invalidate_range_start(page, Event::Clear, task).unwrap();
-//! let mut ptl = range.lock_ptl(addr)?;
-//! let old = ptl
-//!     .slot(addr)?
-//!     .present().expect("the fault found it present")
+//! // Under the lock, outside a range: nobody can write to the page any more.
+//! let (settled, old) = {
+//!     let mut ptl = mm.lock_ptl(page.start(), PageSize::Base, task)?;
+//!     let Some(mut view) = ptl.fill(page.start())?.present() else { return Ok(None) };
+//!     let Ok(settled) = view.settle() else { return Ok(None) };
+//!     (settled, view.with_page(Clone::clone))
+//! };
+//! let new = copy(&old); // no lock
+//!
+//! let mut range = mm.invalidate_range_start(page, Event::Clear, task).expect("not nested");
+//! let mut ptl = range.lock_ptl(page.start())?;
+//! let slot = ptl.slot(page.start())?.present();
+//! // Changed meanwhile: the fault looks again.
+//! let Some(slot) = slot.filter(|slot| slot.is_still(&settled)) else { return Ok(None) };
+//! let old = slot
 //!     .clear_flush_notify()      // NotifiedPte: owns the old page
 //!     .set(new, attr);           // without the notification: error E0599
 //! # drop(ptl); drop(range);
-//! # Ok(old) }
+//! # Ok(Some(old)) }
 //! ```
 //!
 //! # Features

@@ -199,7 +199,8 @@ impl<'r, P: Platform> InvalidateRange<'r, P> {
         self.task
     }
 
-    /// Takes the page table lock of the 4 KiB entries around `addr`.
+    /// Takes the page table lock of the 4 KiB entries around `addr`, which may be
+    /// any address; [`RangePtl::slot`] wants the start of a page.
     ///
     /// # Errors
     ///

@@ -57,6 +57,42 @@ impl Obligation {
     }
 }
 
+impl Obligation {
+    /// Every obligation, in the order of the enum.
+    pub const ALL: [Self; 10] = [
+        Obligation::Free,
+        Obligation::New,
+        Obligation::Copy,
+        Obligation::Table,
+        Obligation::Clean,
+        Obligation::Return,
+        Obligation::Progress,
+        Obligation::Lifetime,
+        Obligation::Reclaim,
+        Obligation::Rest,
+    ];
+
+    /// What it forbids, in one line.
+    pub const fn forbids(self) -> &'static str {
+        match self {
+            Obligation::Free => {
+                "a translation that outlives the page: a write lands in the next owner's"
+            }
+            Obligation::New => "an old translation in use after the new entry: old data after new",
+            Obligation::Copy => {
+                "a writable translation during the copy or compare: a write is lost"
+            }
+            Obligation::Table => "a cached pointer that outlives the page-table page",
+            Obligation::Clean => "a write through a translation after the page was taken as clean",
+            Obligation::Return => "a translation that outlives the call which revoked it",
+            Obligation::Progress => "a fault or a wait without end",
+            Obligation::Lifetime => "a callback on an object that is gone",
+            Obligation::Reclaim => "a callback that allocates, or waits for whoever does",
+            Obligation::Rest => "a cached entry that grants more than the table when all is quiet",
+        }
+    }
+}
+
 impl fmt::Display for Obligation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.code())

@@ -9,6 +9,8 @@ pub enum Placement {
     /// Under the page table lock, after the entry was cleared and before the
     /// new entry is stored. Nothing else will do.
     BetweenClearAndSet,
+    /// Under the page table locks, before they are released.
+    BeforeUnlock,
     /// Before the page leaves the updater's hands: under the page table lock,
     /// or by a flush of the batch that precedes the free.
     BeforeFree,
@@ -26,6 +28,7 @@ impl Placement {
     pub const fn name(self) -> &'static str {
         match self {
             Placement::BetweenClearAndSet => "under the lock, between clear and set",
+            Placement::BeforeUnlock => "under the lock, before the unlock",
             Placement::BeforeFree => "before the free",
             Placement::BeforeCopy => "before the copy",
             Placement::AtRangeEnd => "may wait until range_end",

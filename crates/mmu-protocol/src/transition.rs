@@ -1,6 +1,11 @@
 //! The transition table: which change of an entry needs the notification
-//! where, and why. This table *is* the founding document, extended by the
-//! changes that it leaves out.
+//! where, and why.
+//!
+//! Two rows with a letter are the two cases of Linux'
+//! `Documentation/mm/mmu_notifier.rst`, and those of KSM and of removed write
+//! permission are its exemption. The document speaks of kernels from 4.15 to
+//! 6.5 and says that there are only these two cases of notifying under the
+//! lock; the other rows extend it to what it leaves out.
 
 use core::fmt;
 
@@ -32,7 +37,9 @@ pub enum Transition {
     Move,
     /// A huge entry becomes a table that maps the same frames.
     Split,
-    /// A table becomes a huge entry, or absent; the table page is freed.
+    /// A table becomes a huge entry of another page with a copy of the contents.
+    Collapse,
+    /// A table becomes absent; the table page is freed.
     FreeTable,
 }
 
@@ -61,15 +68,16 @@ pub struct Row {
 }
 
 /// One row for each [`Transition`], in the order of the enum.
-pub const TABLE: [Row; 12] = [
+pub const TABLE: [Row; 13] = [
     Row {
         transition: Transition::Fill,
-        change: "absent to present",
+        change: "absent to present, nothing pending",
         examples: "first touch, swap-in, file fault",
         placement: Placement::NotNeeded,
         case: None,
         obligations: &[],
-        why: "no TLB holds a translation for an absent entry (one that caches absence says so and is told)",
+        why: "no TLB holds anything for the entry; one that caches absence says so and is told, and an \
+              entry that was zapped and is still owed is told before it is filled",
         method: "EmptySlot::set",
         test: "fill_tells_only_those_that_cache_absence",
     },
@@ -108,7 +116,7 @@ pub const TABLE: [Row; 12] = [
     },
     Row {
         transition: Transition::SameContent,
-        change: "present to another page with the same bytes",
+        change: "present to a write-protected page, same bytes",
         examples: "KSM replace",
         placement: Placement::AtRangeEnd,
         case: None,
@@ -145,8 +153,9 @@ pub const TABLE: [Row; 12] = [
         examples: "reuse of an unshared page, mprotect back",
         placement: Placement::NotNeeded,
         case: None,
-        obligations: &[Obligation::Progress],
-        why: "a stale read-only translation only faults again; the TLB must walk again on a permission miss",
+        obligations: &[],
+        why: "a stale read-only translation only faults again, provided that the TLB walks again on a \
+              permission miss (PROGRESS); there is no way here to tell one that does not",
         method: "PresentView::make_writable",
         test: "make_writable_tells_nobody",
     },
@@ -165,10 +174,11 @@ pub const TABLE: [Row; 12] = [
         transition: Transition::Move,
         change: "page moved to another address",
         examples: "mremap",
-        placement: Placement::BeforeFree,
+        placement: Placement::BeforeUnlock,
         case: None,
         obligations: &[Obligation::Free, Obligation::Return],
-        why: "whoever unmaps the new address frees the page without knowing the old one",
+        why: "once the locks are released anybody may unmap the new address and free the page, without \
+              knowing the old one",
         method: "RangePtlPair::source",
         test: "a_moved_page_is_unreachable_by_its_old_address",
     },
@@ -184,12 +194,24 @@ pub const TABLE: [Row; 12] = [
         test: "split_keeps_every_byte_while_devices_go_on",
     },
     Row {
+        transition: Transition::Collapse,
+        change: "table to a huge entry of another page",
+        examples: "collapse",
+        placement: Placement::BetweenClearAndSet,
+        case: Some('B'),
+        obligations: &[Obligation::New, Obligation::Copy, Obligation::Table],
+        why: "each of the pages is replaced by its copy, which nobody may write behind; the table page is \
+              freed",
+        method: "NotifiedPte::set",
+        test: "late_notify_of_a_collapse_loses_a_write",
+    },
+    Row {
         transition: Transition::FreeTable,
-        change: "table to huge entry or absent, table page freed",
-        examples: "collapse, munmap of a whole table",
+        change: "table to absent, table page freed",
+        examples: "munmap of a whole table",
         placement: Placement::BeforeFree,
         case: None,
-        obligations: &[Obligation::Table, Obligation::New],
+        obligations: &[Obligation::Table],
         why: "a walker that cached the upper entry would read a freed page as a page table",
         method: "NotifiedPte::take",
         test: "a_freed_table_has_no_walker",
@@ -199,7 +221,7 @@ pub const TABLE: [Row; 12] = [
 impl Transition {
     /// The row of this change.
     pub const fn row(self) -> &'static Row {
-        const ROWS: &[Row; 12] = &TABLE;
+        const ROWS: &[Row; 13] = &TABLE;
         &ROWS[self as usize]
     }
 }

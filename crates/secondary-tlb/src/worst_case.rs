@@ -37,7 +37,13 @@
 //! ([`observe`](WorstCaseTlb::observe)), which then needs one line:
 //! `fn observe(&self, step: RecordKind) { self.worst_case.observe(step) }`.
 //! Registered as a [`SecondaryTlb`](mmu_notifier::SecondaryTlb) it is told of
-//! invalidations like any other.
+//! invalidations like any other. Register it as a
+//! [`Notifier`](mmu_notifier::Notifier) as well, or forward the records: otherwise
+//! it knows of no running range, cannot excuse one, and reports RETURN inside it.
+//!
+//! It sees a table only when it looks: at an access, at a note, at a
+//! [`watch`](WorstCaseTlb::watch). A page that was neither accessed nor noted nor
+//! watched before it went has left nothing that could be stale.
 //!
 //! # Example
 //!

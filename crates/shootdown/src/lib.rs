@@ -7,8 +7,8 @@
 //! - [`table`] prints the decision table.
 //! - [`report`] puts the three together, as text or as JSON.
 //!
-//! Nothing is stored: every value printed was read from the memory of an
-//! [`address_space`].
+//! The steps of a play are a script; no outcome is: every value printed was read
+//! from the memory of an [`address_space`].
 
 pub mod count;
 pub mod play;

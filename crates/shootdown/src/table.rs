@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use mmu_protocol::{Row, TABLE};
+use mmu_protocol::{Obligation, Row, TABLE};
 use serde::Serialize;
 
 /// One row, as JSON.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Decision {
     /// The change of an entry.
     pub change: &'static str,
@@ -16,7 +16,9 @@ pub struct Decision {
     pub placement: &'static str,
     /// The founding document's letter.
     pub case: Option<char>,
-    /// What breaks if they are told later.
+    /// The codes of what breaks if they are told later.
+    pub obligations: Vec<&'static str>,
+    /// Why.
     pub why: &'static str,
     /// The method of the library.
     pub method: &'static str,
@@ -31,6 +33,7 @@ impl From<&Row> for Decision {
             examples: row.examples,
             placement: row.placement.name(),
             case: row.case,
+            obligations: row.obligations.iter().map(|obligation| obligation.code()).collect(),
             why: row.why,
             method: row.method,
             test: row.test,
@@ -54,8 +57,33 @@ pub fn text() -> String {
         let line = format!("{case} {:<48}{placement:<38}{}", row.change, codes.join(" "));
         // Writing to a string does not fail.
         let _ = writeln!(out, "{}", line.trim_end());
-        let _ = writeln!(out, "      {}; shown by", row.examples);
-        let _ = writeln!(out, "      {}", row.test);
+        for line in wrapped(&format!("{}: {}", row.examples, row.why)) {
+            let _ = writeln!(out, "      {line}");
+        }
+        let _ = writeln!(out, "      shown by {}", row.test);
+    }
+    let _ = writeln!(out);
+    let mentioned =
+        |obligation: &&Obligation| TABLE.iter().any(|row| row.obligations.contains(obligation));
+    for obligation in Obligation::ALL.iter().filter(mentioned) {
+        let _ = writeln!(out, "{:<8}{}", obligation.code(), obligation.forbids());
     }
     out
+}
+
+/// Lines of at most 94 characters.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is always a line");
+        if !line.is_empty() && line.len() + 1 + word.len() > 94 {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
 }

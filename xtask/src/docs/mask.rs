@@ -14,7 +14,7 @@ use regex::{Captures, Regex};
 const COUNTS: [&str; 1] = [
     // `  between clear and set:  0 of 41532 reads, 60 rounds`: how many of the
     // events in the window were wrong, out of how many, in how many rounds.
-    r"^  (?:between clear and set|at range_end|as it is|early free): +([0-9]+) of ([0-9]+) (?:reads|frames), ([0-9]+) rounds$",
+    r"^  (?:between clear and set|at range_end|told, then freed|freed, then told): +([0-9]+) of ([0-9]+) (?:reads|frames), ([0-9]+) rounds$",
 ];
 
 static MASKS: LazyLock<Vec<Regex>> =
@@ -66,7 +66,10 @@ mod tests {
             "  at range_end:  10 of 312 reads, 7 rounds",
             "  at range_end:  9 of 13 reads, 1 rounds",
         );
-        same("  as it is:  0 of 41532 frames, 9 rounds", "  as it is:  0 of 7 frames, 70 rounds");
+        same(
+            "  told, then freed:  0 of 41532 frames, 9 rounds",
+            "  told, then freed:  0 of 7 frames, 70 rounds",
+        );
     }
 
     #[test]
@@ -81,7 +84,7 @@ mod tests {
     fn all_else_is_compared_letter_for_letter() {
         let one = "  at range_end:  10 of 3120 reads, 5 rounds";
         different(one, "  at range_end:  10 of 3120 frames, 5 rounds");
-        different(one, "  as it is:  10 of 3120 reads, 5 rounds");
+        different(one, "  told, then freed:  10 of 3120 reads, 5 rounds");
         different(one, "  at range_end:   10 of 3120 reads, 5 rounds");
         different(one, "  at range_end:  10 of 3120 reads, 5 rounds, 4 kept");
         different("flushes: 10 of 20", "flushes: 11 of 20");

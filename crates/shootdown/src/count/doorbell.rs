@@ -49,6 +49,7 @@ struct Shared {
     ends: Arc<Ends>,
     in_window: AtomicU64,
     wrong: AtomicU64,
+    wrong_after: AtomicU64,
     rounds_ready: AtomicU64,
 }
 
@@ -83,6 +84,7 @@ impl Rig {
             ends,
             in_window: AtomicU64::new(0),
             wrong: AtomicU64::new(0),
+            wrong_after: AtomicU64::new(0),
             rounds_ready: AtomicU64::new(0),
         });
         let device = Iommu::new(2, 64).attach(&space, task)?;
@@ -118,6 +120,7 @@ impl Rig {
         count.rounds += 1;
         count.in_window = self.shared.in_window.load(Ordering::Acquire);
         count.wrong = self.shared.wrong.load(Ordering::Acquire);
+        count.wrong_after = self.shared.wrong_after.load(Ordering::Acquire);
         sharer.exit(task)
     }
 
@@ -164,13 +167,12 @@ fn read_behind_the_bell(mut device: DeviceThread, shared: &Shared) -> Result<(),
         loop {
             let data = device.load(DATA)?;
             let ended = shared.ends.ended.load(Ordering::Acquire) != 0;
-            if !ended {
+            let old = u64::from(data != round);
+            if ended {
+                shared.wrong_after.fetch_add(old, Ordering::Relaxed);
+            } else {
                 shared.in_window.fetch_add(1, Ordering::Relaxed);
-            }
-            if data != round {
-                // Wrong whenever it happens; under the late policy it can only
-                // happen in the window.
-                shared.wrong.fetch_add(1, Ordering::Relaxed);
+                shared.wrong.fetch_add(old, Ordering::Relaxed);
             }
             if ended {
                 break;

@@ -174,8 +174,21 @@ fn ksm_replace() -> Result<Exemption, Error> {
     );
     let wrong = read_all(|index| scene.cpu.load(word(index), &mut scene.task))?;
     seen.see("CPU-thread-1", format!("read {WORDS} words: {}", verdict(wrong)), wrong == 0);
-    device.store(word(5), 2000)?;
-    seen.see("DEV-thread-0", "write 2000 to word 5: faults, copied, done".into(), true);
+    let faults = device.try_store(word(5), 2000).is_none();
+    if faults {
+        device.store(word(5), 2000)?;
+    }
+    let (_, to) = device.load_from(word(5))?;
+    let shared = scene.space.translate(SHARED).map(|found| found.pfn);
+    seen.see(
+        "DEV-thread-0",
+        format!(
+            "write 2000 to word 5: {}, now {}",
+            if faults { "faults" } else { "done at once" },
+            if to == before || Some(to) == shared { "IN A SHARED PAGE" } else { "in a copy" },
+        ),
+        faults && to != before && Some(to) != shared,
+    );
 
     scene.stops.pass(Operation::KsmReplace, Stage::Unlocked, TWIN);
     let merge = pending.wait()?;

@@ -204,6 +204,11 @@ pub fn scenario(late: bool) -> Result<Play, Error> {
     at(2, &[(THREADS[0], step1("addrA")), (THREADS[1], step1("addrB"))]);
 
     let preempted = |thread: &'static str| (thread, "preempted".to_owned());
+    let page = |now: Pfn, old: Pfn| if now == old { "old" } else { "new" };
+    let wrote = |name: &str, addr, old| {
+        let now = scene.space.translate(addr).map_or(old, |found| found.pfn);
+        format!("write to {name} which is a write to {} page", page(now, old))
+    };
     scene.cpus[2].run(|hands| {
         hands.cpu.store(ADDR_A, NEW, &mut hands.task)?;
         hands.cpu.store(ADDR_X, 1, &mut hands.task)
@@ -213,7 +218,7 @@ pub fn scenario(late: bool) -> Result<Play, Error> {
         &[
             preempted(THREADS[0]),
             preempted(THREADS[1]),
-            (THREADS[2], "write to addrA which is a write to new page; x = 1".into()),
+            (THREADS[2], format!("{}; x = 1", wrote("addrA", ADDR_A, old_a))),
         ],
     );
     let x = scene.cpus[3].run(|hands| {
@@ -226,7 +231,7 @@ pub fn scenario(late: bool) -> Result<Play, Error> {
         &[
             preempted(THREADS[0]),
             preempted(THREADS[1]),
-            (THREADS[3], format!("read x = {x}; write to addrB which is a write to new page")),
+            (THREADS[3], format!("read x = {x}; {}", wrote("addrB", ADDR_B, old_b))),
         ],
     );
 
@@ -236,20 +241,12 @@ pub fn scenario(late: bool) -> Result<Play, Error> {
 
     let (b, b_from) = read(&scene.dev2, ADDR_B)?;
     scene.dev2.run(|thread| thread.store(ADDR_Y, 1))?;
+    let read_b = format!("read addrB from {} page = {b}; y = 1", page(b_from, old_b));
+    at(5, &[preempted(THREADS[0]), (THREADS[5], read_b)]);
     let y = scene.dev0.run(|thread| thread.load(ADDR_Y))?;
     let (a, a_from) = read(&scene.dev0, ADDR_A)?;
-    let page = |now: Pfn, old: Pfn| if now == old { "old" } else { "new" };
-    at(
-        5,
-        &[
-            preempted(THREADS[0]),
-            (
-                THREADS[4],
-                format!("read y = {y}; read addrA from {} page = {a}", page(a_from, old_a)),
-            ),
-            (THREADS[5], format!("read addrB from {} page = {b}; y = 1", page(b_from, old_b))),
-        ],
-    );
+    let read_a = format!("read y = {y}; read addrA from {} page = {a}", page(a_from, old_a));
+    at(5, &[preempted(THREADS[0]), (THREADS[4], read_a)]);
 
     scene.go_on(ADDR_A, Stage::Unlocked, Stage::Ended);
     let (in_the_end, end_from) = read(&scene.dev0, ADDR_A)?;
