@@ -1,0 +1,512 @@
+//! The primitives: what a test can call without defining it. They are data;
+//! a new one is a row, and its meaning is its [`Action`].
+
+mod lkmm;
+mod mm;
+mod user;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::LazyLock;
+
+use crate::types::Type;
+
+/// One row of the table.
+#[derive(PartialEq, Eq)]
+pub struct Primitive {
+    /// The name in C.
+    pub name: &'static str,
+    /// The argument lists it may have; no two are of the same length.
+    pub forms: &'static [&'static [Kind]],
+    /// What it gives.
+    pub result: Gives,
+    /// What it does.
+    pub action: Action,
+    /// What others want to know without knowing the action.
+    pub tags: &'static [Tag],
+    /// One line of help.
+    pub help: &'static str,
+}
+
+impl fmt::Debug for Primitive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Primitive {
+    /// Whether it has this tag.
+    pub fn has(&self, tag: Tag) -> bool {
+        self.tags.contains(&tag)
+    }
+
+    /// Why the checker cannot answer for it, if so.
+    pub fn not_covered(&self) -> Option<&'static str> {
+        match self.action {
+            Action::NotCovered(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+/// What an argument has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The place itself, as in `READ_ONCE(*x)`.
+    Place,
+    /// A pointer to the place, as in `smp_load_acquire(x)`.
+    Pointer,
+    /// A number, or whatever the place of the same call holds.
+    Value,
+    /// A number.
+    Number,
+    /// A virtual address.
+    Address,
+    /// One virtual address (its page), or a record with `start` and `end`.
+    Range,
+    /// `pte_t`.
+    Pte,
+    /// `pte_t *`.
+    PtePtr,
+    /// `pmd_t`.
+    Pmd,
+    /// `pmd_t *`.
+    PmdPtr,
+    /// `struct page *`.
+    Page,
+    /// What an entry grants.
+    Rights,
+    /// A lock.
+    Lock,
+    /// `&ptl`: a variable that gets a lock.
+    LockOut,
+    /// `struct mm_struct *`.
+    Space,
+    /// An invalidation queue.
+    Queue,
+    /// An IOTLB.
+    Iotlb,
+    /// An ATC.
+    Atc,
+    /// Any translation cache.
+    Tlb,
+    /// A software TLB.
+    SoftTlb,
+    /// Anything; it is computed and then forgotten (the `vma` of a kernel
+    /// call whose address says enough).
+    Context,
+    /// Something to test.
+    Truth,
+}
+
+impl Kind {
+    /// The type it asks for, where it asks for one.
+    pub(crate) fn ty(self) -> Type {
+        use crate::types::TlbKind;
+        match self {
+            Kind::Number => Type::Int,
+            Kind::Address | Kind::Range => Type::VirtAddr,
+            Kind::Pte => Type::Pte,
+            Kind::PtePtr => Type::PtePtr,
+            Kind::Pmd => Type::Pmd,
+            Kind::PmdPtr => Type::PmdPtr,
+            Kind::Page => Type::Page,
+            Kind::Rights => Type::Rights,
+            Kind::Lock | Kind::LockOut => Type::Lock,
+            Kind::Space => Type::Space,
+            Kind::Queue => Type::Queue,
+            Kind::Iotlb => Type::Tlb(TlbKind::Iotlb),
+            Kind::Atc => Type::Tlb(TlbKind::Atc),
+            Kind::Tlb => Type::Tlb(TlbKind::Tlb),
+            Kind::SoftTlb => Type::SoftTlb,
+            Kind::Place | Kind::Pointer | Kind::Value | Kind::Context | Kind::Truth => Type::Any,
+        }
+    }
+
+    /// As messages name it.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Kind::Place => "a place such as `*x`",
+            Kind::Pointer => "a pointer such as `x` or `&x`",
+            Kind::Value | Kind::Context => "a value",
+            Kind::Range => "a virtual address or a range",
+            Kind::LockOut => "the address of a lock variable, `&ptl`",
+            Kind::Tlb => "an iotlb, atc or tlb",
+            Kind::Truth => "a condition",
+            other => other.ty().describe(),
+        }
+    }
+}
+
+/// What a primitive gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Gives {
+    /// Nothing.
+    Nothing,
+    /// What the place among its arguments holds.
+    OfPlace,
+    /// The value of its argument.
+    OfArgument,
+    /// Always this.
+    One(Type),
+}
+
+/// What others ask of a primitive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tag {
+    /// Reads memory that is shared.
+    Load,
+    /// Writes memory that is shared.
+    Store,
+    /// Later accesses stay later.
+    Acquire,
+    /// Earlier accesses stay earlier.
+    Release,
+    /// A full barrier.
+    Full,
+    /// Takes a lock.
+    Locks,
+    /// Drops a lock.
+    Unlocks,
+    /// Must not be called under a page table lock.
+    Sleeps,
+    /// Changes a page table.
+    Table,
+    /// Tells the secondary TLBs.
+    Notifies,
+    /// Flushes a TLB.
+    Flushes,
+    /// May hand a page to somebody else.
+    Frees,
+    /// Takes a page from the allocator.
+    Allocates,
+    /// Waits for hardware or for others.
+    Waits,
+    /// Computes only: no step of its own.
+    Pure,
+}
+
+/// The order of an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Marked, not ordered.
+    Once,
+    /// `_acquire`.
+    Acquire,
+    /// `_release`.
+    Release,
+    /// Fully ordered.
+    Full,
+}
+
+/// What an atomic operation does to the word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as in C")]
+pub enum RmwOp {
+    Add,
+    Subtract,
+    And,
+    Or,
+    Xor,
+    AndNot,
+}
+
+/// What an atomic operation gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RmwResult {
+    /// Nothing.
+    Nothing,
+    /// The word before.
+    Old,
+    /// The word after.
+    New,
+    /// Whether the word is zero now.
+    IsZero,
+    /// Whether the word is negative now.
+    IsNegative,
+}
+
+/// Barriers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fence {
+    /// `smp_mb` and those that are as strong.
+    Full,
+    /// `smp_rmb`.
+    Read,
+    /// `smp_wmb`.
+    Write,
+    /// `barrier`: for the compiler only.
+    Compiler,
+}
+
+/// Which table an entry is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// The lowest.
+    Pte,
+    /// The one above; an entry points to a table or maps a huge page.
+    Pmd,
+}
+
+/// Locks that are not words of the test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LockClass {
+    /// A `spinlock_t` given as argument.
+    Spin,
+    /// A mutex given as argument.
+    Mutex,
+    /// The address space's `mmap_lock`.
+    Mmap,
+    /// The lock of a page.
+    Page,
+    /// The lock of the reverse map of a page.
+    Rmap,
+}
+
+/// What is done to a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as in the kernel")]
+pub enum LockOp {
+    Lock,
+    Unlock,
+    TryLock,
+    IsLocked,
+    ReadLock,
+    ReadUnlock,
+    ReadTryLock,
+    Downgrade,
+}
+
+/// A new value from an old one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as in the kernel")]
+pub enum EntryChange {
+    WriteProtect,
+    MakeWritable,
+    MakeClean,
+    MakeDirty,
+    MakeOld,
+    MakeYoung,
+}
+
+/// What one asks of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as in the kernel")]
+pub enum EntryQuestion {
+    None,
+    Present,
+    Write,
+    Dirty,
+    Young,
+    Huge,
+}
+
+/// What a CPU flush covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as in the kernel")]
+pub enum FlushScope {
+    Page,
+    Range,
+    Mm,
+    /// This processor only.
+    LocalPage,
+}
+
+/// The calls of `mmu_notifier.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Notify {
+    /// `range_start`.
+    Start,
+    /// `range_end`; until 6.5 it tells the secondary TLBs as well.
+    End,
+    /// `range_only_end`.
+    OnlyEnd,
+    /// `invalidate_range` or `arch_invalidate_secondary_tlbs`.
+    Range,
+}
+
+/// What a program asks its kernel for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the calls are")]
+pub enum UserCall {
+    Mmap,
+    Munmap,
+    Mprotect,
+    Mremap,
+    Madvise,
+    Fork,
+    Exit,
+}
+
+/// What a primitive does. Its arguments come as the form lists them, without
+/// [`Kind::Context`], and with the place first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// `[place]`.
+    Load(Order),
+    /// `[place, value]`; the full order is a store and then a full barrier.
+    Store(Order),
+    /// `[place, value]`, or `[place]` with 1 as the value.
+    Rmw(RmwOp, RmwResult, Order),
+    /// `[place, value]`: gives the old word.
+    Exchange(Order),
+    /// `[place, old, new]`: gives the old word; not ordered if it fails.
+    CompareExchange(Order),
+    /// `[place, value, unless]`: gives whether it added.
+    AddUnless,
+    /// `[]`.
+    Fence(Fence),
+    /// `[lock]`, `[space]`, `[page]` by class.
+    Lock(LockClass, LockOp),
+    /// `[]`: gives a page that nobody has. With `true` its words are zero.
+    AllocPage(bool),
+    /// `[page]`.
+    GetPage,
+    /// `[page]`: drops a reference; the last one frees.
+    PutPage,
+    /// `[to, from]`.
+    CopyPage,
+    /// `[page]`: fills it with zeroes.
+    ClearPage,
+    /// `[page, page]`: gives whether the words are the same.
+    SamePages,
+    /// `[page, index, value]`.
+    PageWrite,
+    /// `[page, index]`.
+    PageRead,
+    /// `[page]`: gives how many references there are.
+    PageCount,
+    /// `[address]`: gives the entry. With a lock out it is locked.
+    MapEntry(Level),
+    /// `[entry]`: gives the lock of the table that the entry is in.
+    EntryLock(Level),
+    /// `[entry, lock]`.
+    UnmapUnlock(Level),
+    /// `[entry]`.
+    ReadEntry(Level),
+    /// `[entry]`, or `[address, entry]`: gives the old value.
+    ClearEntry {
+        /// Which table.
+        level: Level,
+        /// The CPU TLBs are flushed.
+        flush: bool,
+        /// And the secondary TLBs told, as `_notify` says.
+        notify: bool,
+    },
+    /// `[entry, value]`. With `true` the KVM callback `change_pte` runs first.
+    SetEntry(Level, bool),
+    /// `[entry]`: takes the write permission away, in one step.
+    WriteProtectEntry(Level),
+    /// `[entry, value]` or `[entry, value, dirty]`: rights are added.
+    SetAccessFlags(Level),
+    /// `[entry, page]`: the upper entry points to a table.
+    Populate,
+    /// `[page, rights]`: gives a value.
+    MakeEntry(Level),
+    /// `[]`: gives the value of an absent entry.
+    EmptyEntry(Level),
+    /// `[value]`: gives a value.
+    ChangeEntry(Level, EntryChange),
+    /// `[value]`: gives 0 or 1.
+    AskEntry(Level, EntryQuestion),
+    /// `[value, value]`.
+    SameEntry(Level),
+    /// `[value]`: gives the page behind it.
+    EntryPage(Level),
+    /// `[]`: gives a page for a table; its entries are absent.
+    AllocTable,
+    /// `[page]`: gives the table's page back.
+    FreeTable,
+    /// `[range]` or `[]`.
+    Flush(FlushScope),
+    /// `[range]`.
+    Notify(Notify),
+    /// `[queue, tlb, range]`: posts an invalidation.
+    Post,
+    /// `[queue]`: waits until all that was posted is done.
+    Sync,
+    /// `[swtlb, address, page]` or `[swtlb, address, page, rights]`.
+    SoftInstall,
+    /// `[swtlb, range]`.
+    SoftZap,
+    /// `[tlb, range]` or `[tlb]`: at once, and waited for.
+    FlushTlb,
+    /// `[]`: gives a gather.
+    GatherStart,
+    /// `[page]`: freed when the gather is flushed.
+    GatherPage,
+    /// `[]`: flushes, and with `true` frees.
+    GatherFlush(bool),
+    /// `[address]`: gives the page behind an address, with a reference; faults
+    /// if it has to. With `true` it is pinned and writable.
+    PageBehind(bool),
+    /// `[address]`: an access that faults if it has to.
+    FaultIn(Write),
+    /// See the call.
+    User(UserCall),
+    /// `[truth]`: it is an error if it holds.
+    Warn,
+    /// `[value]`: gives it.
+    Same,
+    /// Nothing at all.
+    Nothing,
+    /// Known, and beyond what the checker answers for; says why.
+    NotCovered(&'static str),
+}
+
+/// Whether an access writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "it is the question")]
+pub enum Write {
+    No,
+    Yes,
+}
+
+/// All rows, by family.
+pub fn primitives() -> impl Iterator<Item = &'static Primitive> {
+    lkmm::ROWS.iter().copied().flatten().chain(mm::ROWS).chain(user::ROWS)
+}
+
+/// The row of a name.
+///
+/// ```
+/// use shootdown_litmus::primitives::{Action, Order, primitive};
+///
+/// let load = primitive("smp_load_acquire").expect("a row of the table");
+/// assert_eq!(load.action, Action::Load(Order::Acquire));
+/// ```
+pub fn primitive(name: &str) -> Option<&'static Primitive> {
+    static BY_NAME: LazyLock<HashMap<&'static str, &'static Primitive>> =
+        LazyLock::new(|| primitives().map(|row| (row.name, row)).collect());
+    BY_NAME.get(name).copied()
+}
+
+const fn row(
+    name: &'static str,
+    forms: &'static [&'static [Kind]],
+    result: Gives,
+    action: Action,
+    tags: &'static [Tag],
+    help: &'static str,
+) -> Primitive {
+    Primitive { name, forms, result, action, tags, help }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_forms_differ_in_length() {
+        let mut seen = std::collections::HashSet::new();
+        for row in primitives() {
+            assert!(seen.insert(row.name), "{} has two rows", row.name);
+            let mut lengths: Vec<usize> = row.forms.iter().map(|form| form.len()).collect();
+            lengths.sort_unstable();
+            lengths.dedup();
+            assert_eq!(lengths.len(), row.forms.len(), "{}", row.name);
+            assert!(!row.help.is_empty() && !row.help.ends_with('.'), "{}", row.name);
+        }
+    }
+}
