@@ -45,7 +45,7 @@ impl AddressSpace {
         let operation = if page.pfn() == ZERO_PFN { Operation::ZeroPage } else { Operation::Cow };
         let new = match self.memory().alloc(size, self.id()) {
             Ok(new) => new,
-            Err(_) if size == PageSize::Huge => return self.split_huge(addr, task),
+            Err(_) if size == PageSize::Huge => return self.split(addr, task),
             Err(error) => return Err(error.into()),
         };
         self.memory().copy(page.pfn(), new.pfn(), size);

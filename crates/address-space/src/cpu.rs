@@ -9,8 +9,8 @@ use secondary_tlb::{Pasid, Port, Scope, Tlb, Translation};
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::space::AddressSpace;
-use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Arc, RwLock, read, write};
+use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, RwLock, Word, read, write};
 use crate::walk::Walker;
 
 type CpuTlb = Tlb<Walker>;
@@ -131,7 +131,7 @@ impl Cpu {
         &mut self,
         addr: VirtAddr,
         access: Access,
-        perform: impl FnOnce(&AtomicU64) -> R,
+        perform: impl FnOnce(&Word) -> R,
     ) -> Option<R> {
         let memory = self.space.memory();
         self.port.translate_with(TAG, addr, access, |found| perform(word(memory, found, addr))).ok()
@@ -142,7 +142,7 @@ impl Cpu {
         addr: VirtAddr,
         access: Access,
         task: &mut Task,
-        perform: impl Fn(&AtomicU64) -> R,
+        perform: impl Fn(&Word) -> R,
     ) -> Result<R, Error> {
         check_word(addr)?;
         loop {
@@ -172,6 +172,6 @@ pub(crate) fn check_word(addr: VirtAddr) -> Result<(), Error> {
 }
 
 /// The word that a translation leads to.
-pub(crate) fn word<'m>(memory: &'m Memory, found: &Translation, addr: VirtAddr) -> &'m AtomicU64 {
+pub(crate) fn word<'m>(memory: &'m Memory, found: &Translation, addr: VirtAddr) -> &'m Word {
     memory.word(found.frame(addr), addr.page_offset(PageSize::Base))
 }

@@ -16,8 +16,8 @@ use crate::cpu::{check_word, word};
 use crate::error::Error;
 use crate::memory::Pfn;
 use crate::space::AddressSpace;
-use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Arc, read};
+use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, Mutex, Word, lock};
 use crate::walk::Walker;
 
 /// How often one access may fault before the device gives up.
@@ -82,9 +82,10 @@ impl Device {
     /// [`Error::Device`] if it has 64 already.
     pub fn thread(&self) -> Result<DeviceThread, Error> {
         let port = self.atc.port().map_err(|_| Error::Device)?;
-        let faults = PageFaults { space: self.space.clone() };
+        let faults = PageFaults { space: self.space.clone(), refusal: Arc::default() };
+        let refusal = faults.refusal.clone();
         let port = DevicePort::new(port, faults, RETRIES);
-        Ok(DeviceThread { space: self.space.clone(), sva: self.sva.clone(), port })
+        Ok(DeviceThread { space: self.space.clone(), sva: self.sva.clone(), port, refusal })
     }
 
     /// Stops the device: when this has returned it reaches nothing any more.
@@ -123,14 +124,19 @@ impl fmt::Debug for Device {
 #[derive(Clone)]
 struct PageFaults {
     space: Arc<AddressSpace>,
+    /// Why the last request was refused: a page response does not say it.
+    refusal: Arc<Mutex<Option<Error>>>,
 }
 
 impl PageFaults {
     fn serve(&self, request: PageRequest, task: &mut Task) -> PageResponse {
         match self.space.handle_fault(request.addr, request.access, task) {
             Ok(()) => PageResponse::Success,
-            Err(Error::OutOfFrames) => PageResponse::Failure,
-            Err(_) => PageResponse::Invalid,
+            Err(error) => {
+                *lock(&self.refusal) = Some(error);
+                let failed = error == Error::OutOfFrames;
+                if failed { PageResponse::Failure } else { PageResponse::Invalid }
+            }
         }
     }
 }
@@ -158,6 +164,7 @@ pub struct DeviceThread {
     /// Keeps the PASID from standing for another address space while we use it.
     sva: Arc<Sva<Walker>>,
     port: DevicePort<Arc<Iotlb<Walker>>, PageFaults>,
+    refusal: Arc<Mutex<Option<Error>>>,
 }
 
 impl DeviceThread {
@@ -211,7 +218,7 @@ impl DeviceThread {
         &mut self,
         addr: VirtAddr,
         access: Access,
-        perform: impl FnOnce(&AtomicU64) -> R,
+        perform: impl FnOnce(&Word) -> R,
     ) -> Option<R> {
         let memory = self.space.memory();
         self.port
@@ -226,19 +233,15 @@ impl DeviceThread {
         &mut self,
         addr: VirtAddr,
         access: Access,
-        perform: impl FnOnce(&AtomicU64, Pfn) -> R,
+        perform: impl FnOnce(&Word, Pfn) -> R,
     ) -> Result<R, Error> {
         check_word(addr)?;
         let memory = self.space.memory();
         let done = self.port.access(self.sva.pasid(), addr, access, |found| {
             perform(word(memory, found, addr), found.frame(addr))
         });
-        done.map_err(|error| match error {
-            AccessError::Failure(_) => Error::OutOfFrames,
-            // The answer does not say why; the mapping does.
-            AccessError::Invalid(_) if read(&self.space.vmas).find(addr).is_some() => {
-                Error::Forbidden { addr, access }
-            }
+        done.map_err(|error| match (error, lock(&self.refusal).take()) {
+            (AccessError::Failure(_) | AccessError::Invalid(_), Some(refusal)) => refusal,
             _ => Error::NoMapping { addr },
         })
     }

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::memory::{Frame, Pfn, WORDS, ZERO_PFN};
 use crate::point::{Operation, Stage};
 use crate::space::AddressSpace;
-use crate::sync::write;
+use crate::sync::{read, write};
 
 impl AddressSpace {
     /// Makes sure that the 2 MiB around `addr` are not one entry.
@@ -25,11 +25,15 @@ impl AddressSpace {
     ///
     /// [`Error::OutOfFrames`] if there is none for the table.
     pub fn split_huge(&self, addr: VirtAddr, task: &mut Task) -> Result<(), Error> {
+        // Nobody takes tables down meanwhile.
+        let _vmas = read(&self.vmas);
+        self.split(addr, task)
+    }
+
+    /// As [`split_huge`](Self::split_huge), for those who hold the mmap_lock.
+    pub(crate) fn split(&self, addr: VirtAddr, task: &mut Task) -> Result<(), Error> {
         let start = addr.align_down(PageSize::Huge);
-        let is_huge = |entry: Option<(Pte, PageSize, Pfn, usize)>| {
-            matches!(entry, Some((_, PageSize::Huge, ..)))
-        };
-        if !is_huge(self.kernel().tables.walk(start)) {
+        if !self.is_huge(start, task) {
             return Ok(());
         }
         let table = self.kernel().tables.new_table(start, PageSize::Base)?;
@@ -58,6 +62,14 @@ impl AddressSpace {
         range.end();
         self.reach(Operation::Split, Stage::Ended, start);
         Ok(())
+    }
+
+    /// Whether there is a 2 MiB entry. Under the lock: a copy on write clears
+    /// the entry for a moment, which does not mean that it is gone.
+    fn is_huge(&self, start: VirtAddr, task: &mut Task) -> bool {
+        let Ok(mut ptl) = self.mm.lock_ptl(start, PageSize::Huge, task) else { return false };
+        let slot = ptl.fill(start).expect("the address is in its own table");
+        slot.present().is_some_and(|view| view.entry().is_leaf())
     }
 
     /// Writes the entries that map each part of `page`. The page has one
@@ -108,8 +120,8 @@ impl AddressSpace {
         let mut pages = Vec::with_capacity(WORDS);
         for index in 0..WORDS {
             let entry = self.kernel().replace_entry(table.pfn(), index, Pte::EMPTY);
-            // INV-OWNED: the entry was taken out of the table just now.
-            let page = self.memory().adopt(entry.pfn());
+            // SAFETY: INV-OWNED: the entry was taken out of the table just now.
+            let page = unsafe { self.memory().adopt(entry.pfn()) };
             self.memory().copy(page.pfn(), new.pfn() + index as Pfn, PageSize::Base);
             pages.push(page);
         }

@@ -6,6 +6,7 @@
 //! come before the write protection was told, and does not: the library settles
 //! the entry under the lock first.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use mmu_notifier::{ReplaceRefusal, Task};
@@ -13,7 +14,7 @@ use mmu_protocol::{Event, PageSize, Rights, VirtAddr, VirtRange};
 
 use crate::entry::Attr;
 use crate::error::Error;
-use crate::memory::{Frame, Memory, ZERO_PFN};
+use crate::memory::{Frame, Memory, Pfn, ZERO_PFN};
 use crate::point::{Operation, Stage};
 use crate::space::AddressSpace;
 use crate::sync::{Arc, Mutex, lock, read};
@@ -21,7 +22,8 @@ use crate::table::END_OF_ADDRESSES;
 
 /// The shared pages of a machine.
 ///
-/// Holds one reference to each until it is dropped.
+/// Holds one reference to each. One that nobody maps any more is let go when
+/// the next one is added.
 pub struct Ksm {
     memory: Arc<Memory>,
     pages: Mutex<Vec<Frame>>,
@@ -52,6 +54,28 @@ impl Ksm {
     /// The frames of the shared pages.
     pub(crate) fn frames(&self) -> Vec<u64> {
         lock(&self.pages).iter().map(Frame::pfn).collect()
+    }
+
+    /// Adds a page that was marked as shared.
+    fn add(&self, page: Frame) {
+        let mut pages = lock(&self.pages);
+        // The parts of a 2 MiB page that was split are counted together.
+        let mut ours: HashMap<Pfn, u32> = HashMap::new();
+        for page in pages.iter() {
+            *ours.entry(self.memory.head(page.pfn())).or_default() += 1;
+        }
+        // Only `candidate` makes references from ours, under the same lock.
+        let is_mapped = |page: &Frame| page.references() > ours[&self.memory.head(page.pfn())];
+        let all = std::mem::take(&mut *pages);
+        let (mapped, unmapped): (Vec<_>, Vec<_>) = all.into_iter().partition(is_mapped);
+        *pages = mapped;
+        // Two address spaces may have shared the same page at the same time.
+        if pages.iter().all(|known| known.pfn() != page.pfn()) {
+            pages.push(page);
+        }
+        drop(pages);
+        // Without the lock: freeing a page tells observers.
+        drop(unmapped);
     }
 
     /// A shared page that looks like this frame; only a hint until it is
@@ -85,10 +109,13 @@ impl AddressSpace {
         let page = VirtRange::page(start, PageSize::Base);
         self.write_protect(page, Event::Clear, Operation::KsmProtect, task)?;
 
-        let (entry, ..) = self.kernel().tables.walk(start).ok_or(not_present)?;
-        if entry.is_huge() {
-            return Err(not_present);
-        }
+        // Under the lock: a copy on write clears the entry for a moment.
+        let entry = {
+            let locked = self.mm.lock_ptl(start, PageSize::Base, task);
+            let mut ptl = locked.map_err(|_| not_present)?;
+            let slot = ptl.fill(start).expect("the address is in its own table");
+            slot.present().ok_or(not_present)?.entry()
+        };
         if entry.pfn() == ZERO_PFN || self.memory().is_ksm(entry.pfn()) {
             return Ok(Merge::Unchanged);
         }
@@ -143,7 +170,8 @@ impl AddressSpace {
             return Ok(Merge::Unchanged);
         }
         self.memory().mark_ksm(&page);
-        lock(&ksm.pages).push(page);
+        drop(ptl);
+        ksm.add(page);
         Ok(Merge::Shared)
     }
 }

@@ -15,7 +15,7 @@ use mmu_protocol::{MmId, PageSize, Record, RecordKind, VirtAddr};
 use crate::buddy::Buddy;
 use crate::platform::Observer;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, RwLock, lock, read, write};
+use crate::sync::{Arc, Mutex, RwLock, Word, lock, read, write};
 
 /// Words of eight bytes in a frame.
 pub const WORDS: usize = 512;
@@ -74,7 +74,10 @@ struct FrameState {
 ///
 /// `Send` and `Sync`. Frames hold it alive.
 pub struct Memory {
-    words: Vec<AtomicU64>,
+    words: Vec<Word>,
+    /// Touched before each access to a word, so that another thread may run there.
+    #[cfg(shuttle)]
+    access: AtomicU32,
     frames: Vec<FrameState>,
     free: Mutex<Buddy>,
     frees: AtomicU64,
@@ -100,16 +103,18 @@ impl Memory {
             rmap: Mutex::new(Vec::new()),
         };
         let memory = Arc::new(Memory {
-            words: (0..frames * WORDS).map(|_| AtomicU64::new(POISON)).collect(),
+            words: (0..frames * WORDS).map(|_| Word::new(POISON)).collect(),
+            #[cfg(shuttle)]
+            access: AtomicU32::new(0),
             frames: (0..frames).map(state).collect(),
             free: Mutex::new(Buddy::new(frames)),
             frees: AtomicU64::new(0),
             observers: RwLock::new(Vec::new()),
         });
-        let zero = memory.alloc_zeroed(PageSize::Base, MmId(0)).expect("there is a first frame");
-        assert_eq!(zero.pfn(), ZERO_PFN, "the first frame handed out is the zero page");
         // The memory itself keeps this reference, so the zero page is never free.
-        zero.into_pfn();
+        let zero = memory.hand_out(PageSize::Base, MmId(0)).expect("there is a first frame");
+        assert_eq!(zero, ZERO_PFN, "the first frame handed out is the zero page");
+        memory.clear(zero, PageSize::Base);
         memory
     }
 
@@ -139,6 +144,10 @@ impl Memory {
     ///
     /// [`OutOfFrames`].
     pub fn alloc(self: &Arc<Self>, size: PageSize, owner: MmId) -> Result<Frame, OutOfFrames> {
+        Ok(Frame { memory: self.clone(), pfn: self.hand_out(size, owner)? })
+    }
+
+    fn hand_out(&self, size: PageSize, owner: MmId) -> Result<Pfn, OutOfFrames> {
         let pfn = lock(&self.free).take(size).ok_or(OutOfFrames)?;
         for part in pfn..pfn + size.base_pages() {
             self.state(part).head.store(pfn, Ordering::Relaxed);
@@ -148,7 +157,7 @@ impl Memory {
         state.owner.store(owner.0, Ordering::Relaxed);
         let before = state.refs.swap(1, Ordering::Relaxed);
         assert_eq!(before, 0, "frame {pfn} was handed out while {before} references were left");
-        Ok(Frame { memory: self.clone(), pfn })
+        Ok(pfn)
     }
 
     /// A page full of zeros.
@@ -162,10 +171,14 @@ impl Memory {
         owner: MmId,
     ) -> Result<Frame, OutOfFrames> {
         let frame = self.alloc(size, owner)?;
-        for word in self.page_words(frame.pfn, size) {
+        self.clear(frame.pfn, size);
+        Ok(frame)
+    }
+
+    fn clear(&self, pfn: Pfn, size: PageSize) {
+        for word in self.page_words(pfn, size) {
             word.store(0, Ordering::Relaxed);
         }
-        Ok(frame)
     }
 
     /// Copies the contents of one page over another.
@@ -183,7 +196,9 @@ impl Memory {
 
     /// The word at this byte offset of a page; the last three bits are ignored.
     #[inline]
-    pub fn word(&self, pfn: Pfn, offset: u64) -> &AtomicU64 {
+    pub fn word(&self, pfn: Pfn, offset: u64) -> &Word {
+        #[cfg(shuttle)]
+        self.access.load(Ordering::Relaxed);
         &self.words[pfn as usize * WORDS + (offset / 8) as usize]
     }
 
@@ -251,9 +266,18 @@ impl Memory {
         Frame { memory: self.clone(), pfn }
     }
 
-    /// A reference that an entry owned until now.
-    pub(crate) fn adopt(self: &Arc<Self>, pfn: Pfn) -> Frame {
-        Frame { memory: self.clone(), pfn }
+    /// The reference that an entry owned until now, or lends.
+    ///
+    /// # Safety
+    ///
+    /// INV-OWNED: the entry got it from [`Frame::into_pfn`], and of the values
+    /// made from it one at most is dropped or cloned away; the others are lent
+    /// and forgotten.
+    pub(crate) unsafe fn adopt(self: &Arc<Self>, pfn: Pfn) -> Frame {
+        // SAFETY: `into_pfn` has left the entry a count of the `Arc` too; taking
+        // it without adding one keeps lending free of side effects.
+        let memory = unsafe { Arc::from_raw(Arc::as_ptr(self)) };
+        Frame { memory, pfn }
     }
 
     fn put(&self, pfn: Pfn) {
@@ -282,7 +306,9 @@ impl Memory {
         lock(&self.free).give(head);
     }
 
-    fn page_words(&self, pfn: Pfn, size: PageSize) -> &[AtomicU64] {
+    fn page_words(&self, pfn: Pfn, size: PageSize) -> &[Word] {
+        #[cfg(shuttle)]
+        self.access.load(Ordering::Relaxed);
         let first = pfn as usize * WORDS;
         &self.words[first..first + size.base_pages() as usize * WORDS]
     }
@@ -325,14 +351,12 @@ impl Frame {
         self.memory.references(self.pfn)
     }
 
-    /// Gives the reference to somebody who keeps only the number: an entry.
-    pub(crate) fn into_pfn(mut self) -> Pfn {
-        std::mem::replace(&mut self.pfn, GIVEN_AWAY)
+    /// Gives the reference to somebody who keeps only the number, an entry, and
+    /// with it the handle on the memory: [`Memory::adopt`] takes both back.
+    pub(crate) fn into_pfn(self) -> Pfn {
+        std::mem::ManuallyDrop::new(self).pfn
     }
 }
-
-/// In a handle whose reference went elsewhere.
-const GIVEN_AWAY: Pfn = Pfn::MAX;
 
 impl Clone for Frame {
     fn clone(&self) -> Self {
@@ -342,9 +366,7 @@ impl Clone for Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        if self.pfn != GIVEN_AWAY {
-            self.memory.put(self.pfn);
-        }
+        self.memory.put(self.pfn);
     }
 }
 

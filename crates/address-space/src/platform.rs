@@ -180,7 +180,8 @@ unsafe impl Platform for Kernel {
     }
 
     unsafe fn take_page(&self, entry: Pte, _size: PageSize) -> Frame {
-        self.memory().adopt(entry.pfn())
+        // SAFETY: INV-OWNED: the caller's promise.
+        unsafe { self.memory().adopt(entry.pfn()) }
     }
 
     fn pfn(&self, entry: Pte) -> u64 {

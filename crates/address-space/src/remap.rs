@@ -38,7 +38,7 @@ impl AddressSpace {
         }
         for start in from.pages(PageSize::Huge) {
             // The target need not be aligned like the source.
-            self.split_huge(start, task)?;
+            self.split(start, task)?;
         }
         for start in target.pages(PageSize::Huge) {
             self.install_table(start, task)?;

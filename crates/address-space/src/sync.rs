@@ -15,6 +15,11 @@ pub(crate) use std::sync::{
 #[cfg(not(shuttle))]
 pub(crate) use std::thread;
 
+/// A word of a frame. Never a schedule explorer's: what it explores are the
+/// single accesses, each announced by [`crate::Memory::word`]; to explore every
+/// word of a copy would leave nothing for the rest.
+pub(crate) use std::sync::atomic::AtomicU64 as Word;
+
 /// Takes a lock whose holder may have panicked: what it guards is checked by
 /// [`crate::AddressSpace::verify`], not by the lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -209,9 +209,10 @@ impl Drop for Tables {
             std::mem::forget(root);
             return;
         }
-        // INV-OWNED: the root's entries own the tables; nobody walks any more.
         for table in self.upper_tables() {
-            drop(self.memory.adopt(table));
+            // SAFETY: INV-OWNED: the root's entry owns the table and is read for
+            // the last time: nobody walks any more.
+            drop(unsafe { self.memory.adopt(table) });
         }
     }
 }

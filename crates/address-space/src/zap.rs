@@ -146,7 +146,7 @@ impl AddressSpace {
     pub(crate) fn split_edges(&self, range: VirtRange, task: &mut Task) -> Result<(), Error> {
         for edge in [range.start(), range.end()] {
             if !edge.is_aligned(PageSize::Huge) {
-                self.split_huge(edge.align_down(PageSize::Huge), task)?;
+                self.split(edge.align_down(PageSize::Huge), task)?;
             }
         }
         Ok(())
