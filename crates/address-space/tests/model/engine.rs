@@ -52,6 +52,9 @@ struct Standing {
     alone: bool,
 }
 
+/// An operation, and the address space that it made if it was a fork.
+type Work = Box<dyn FnOnce(&mut CpuState) -> Result<Option<Arc<AddressSpace>>, Error> + Send>;
+
 /// What an operator has been told to do.
 struct Order {
     flight: Flight,
@@ -63,7 +66,7 @@ struct Order {
     /// Write-locks the mappings.
     exclusive: bool,
     places: Vec<(Operation, Stage, VirtAddr)>,
-    work: Box<dyn FnOnce(&mut CpuState) -> Result<Option<Arc<AddressSpace>>, Error> + Send>,
+    work: Work,
 }
 
 /// Runs the sequence; says where memory was not what it should be.
