@@ -21,7 +21,7 @@ use mmu_notifier::Task;
 use mmu_protocol::{Event, Record, RecordKind, Rights, VirtAddr, VirtRange};
 
 use super::gate::Gate;
-use super::{Count, Counts};
+use super::{Count, Counts, Parts, Rig, compare};
 
 const DATA: VirtAddr = VirtAddr::new(0x10_000);
 /// In the same page, and read by nobody: where the faulting thread writes.
@@ -54,7 +54,7 @@ struct Shared {
 }
 
 /// An address space under one policy, with its threads.
-struct Rig {
+struct Doorbell {
     space: Arc<AddressSpace>,
     cpu: Cpu,
     shared: Arc<Shared>,
@@ -62,7 +62,7 @@ struct Rig {
     threads: Vec<JoinHandle<Result<(), Error>>>,
 }
 
-impl Rig {
+impl Rig for Doorbell {
     fn new(policy: Option<WrongPolicy>, task: &mut Task) -> Result<Self, Error> {
         let memory = Memory::new(256);
         let ends = Arc::new(Ends::default());
@@ -99,7 +99,7 @@ impl Rig {
                 move || read_behind_the_bell(reader, &shared)
             }),
         ];
-        Ok(Rig { space, cpu, shared, device: Some(device), threads })
+        Ok(Doorbell { space, cpu, shared, device: Some(device), threads })
     }
 
     fn round(&mut self, count: &mut Count, task: &mut Task) -> Result<(), Error> {
@@ -124,15 +124,13 @@ impl Rig {
         sharer.exit(task)
     }
 
-    fn close(mut self, task: &mut Task) -> Result<(), Error> {
-        self.shared.gate.stop();
-        for thread in self.threads.drain(..) {
-            thread.join().expect("a thread of the count does not panic")?;
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            gate: &self.shared.gate,
+            threads: &mut self.threads,
+            device: &mut self.device,
+            spaces: vec![&self.space],
         }
-        if let Some(device) = self.device.take() {
-            device.detach(task)?;
-        }
-        self.space.exit(task)
     }
 }
 
@@ -190,17 +188,5 @@ fn read_behind_the_bell(mut device: DeviceThread, shared: &Shared) -> Result<(),
 ///
 /// If an operation that a round needs fails.
 pub fn doorbell(limit: Duration) -> Result<Counts, Error> {
-    let mut task = Task::current().expect("the main thread has no other task");
-    let mut right = Rig::new(None, &mut task)?;
-    let mut late = Rig::new(Some(WrongPolicy::LateNotify), &mut task)?;
-    let task = std::cell::RefCell::new(task);
-    let counts = Counts::take_turns(
-        limit,
-        &mut |count| right.round(count, &mut task.borrow_mut()),
-        &mut |count| late.round(count, &mut task.borrow_mut()),
-    );
-    let mut task = task.into_inner();
-    right.close(&mut task)?;
-    late.close(&mut task)?;
-    counts
+    compare::<Doorbell>(WrongPolicy::LateNotify, limit)
 }

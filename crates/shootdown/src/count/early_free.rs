@@ -19,7 +19,7 @@ use mmu_notifier::Task;
 use mmu_protocol::{Rights, VirtAddr, VirtRange};
 
 use super::gate::Gate;
-use super::{Count, Counts};
+use super::{Count, Counts, Parts, Rig, compare};
 
 const PAGE: VirtRange = VirtRange::sized(VirtAddr::new(0x10_000), 0x1000);
 const OWN: VirtRange = VirtRange::sized(VirtAddr::new(0x50_000), 0x1000);
@@ -42,7 +42,7 @@ struct Shared {
     wrong: AtomicU64,
 }
 
-struct Rig {
+struct EarlyFree {
     space: Arc<AddressSpace>,
     other: Arc<AddressSpace>,
     cpu: Cpu,
@@ -51,7 +51,7 @@ struct Rig {
     threads: Vec<JoinHandle<Result<(), Error>>>,
 }
 
-impl Rig {
+impl Rig for EarlyFree {
     fn new(policy: Option<WrongPolicy>, task: &mut Task) -> Result<Self, Error> {
         let memory = Memory::new(256);
         let mut builder = AddressSpace::builder(&memory).yield_after_unlock();
@@ -83,7 +83,7 @@ impl Rig {
                 move || store_at_the_old_address(port, &shared)
             }),
         ];
-        Ok(Rig { space, other, cpu, shared, device: Some(device), threads })
+        Ok(EarlyFree { space, other, cpu, shared, device: Some(device), threads })
     }
 
     fn round(&mut self, count: &mut Count, task: &mut Task) -> Result<(), Error> {
@@ -107,16 +107,13 @@ impl Rig {
         Ok(())
     }
 
-    fn close(mut self, task: &mut Task) -> Result<(), Error> {
-        self.shared.gate.stop();
-        for thread in self.threads.drain(..) {
-            thread.join().expect("a thread of the count does not panic")?;
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            gate: &self.shared.gate,
+            threads: &mut self.threads,
+            device: &mut self.device,
+            spaces: vec![&self.space, &self.other],
         }
-        if let Some(device) = self.device.take() {
-            device.detach(task)?;
-        }
-        self.space.exit(task)?;
-        self.other.exit(task)
     }
 }
 
@@ -172,17 +169,5 @@ fn store_at_the_old_address(mut device: DeviceThread, shared: &Shared) -> Result
 ///
 /// If an operation that a round needs fails.
 pub fn early_free(limit: Duration) -> Result<Counts, Error> {
-    let mut task = Task::current().expect("the main thread has no other task");
-    let mut right = Rig::new(None, &mut task)?;
-    let mut early = Rig::new(Some(WrongPolicy::EarlyFree), &mut task)?;
-    let task = std::cell::RefCell::new(task);
-    let counts = Counts::take_turns(
-        limit,
-        &mut |count| right.round(count, &mut task.borrow_mut()),
-        &mut |count| early.round(count, &mut task.borrow_mut()),
-    );
-    let mut task = task.into_inner();
-    right.close(&mut task)?;
-    early.close(&mut task)?;
-    counts
+    compare::<EarlyFree>(WrongPolicy::EarlyFree, limit)
 }

@@ -9,10 +9,14 @@ mod doorbell;
 mod early_free;
 mod gate;
 
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use address_space::Error;
+use address_space::{AddressSpace, Device, Error, WrongPolicy};
+use mmu_notifier::Task;
 use serde::Serialize;
+
+use gate::Gate;
 
 pub use doorbell::doorbell;
 pub use early_free::early_free;
@@ -52,23 +56,56 @@ impl Counts {
     pub fn window_hit(&self) -> bool {
         self.wrong.wrong > 0 && self.right.in_window > 0
     }
+}
 
-    /// Plays rounds of both policies in turn until there is enough of both or
-    /// `limit` has passed.
-    fn take_turns(
-        limit: Duration,
-        right: &mut dyn FnMut(&mut Count) -> Result<(), Error>,
-        wrong: &mut dyn FnMut(&mut Count) -> Result<(), Error>,
-    ) -> Result<Self, Error> {
-        let mut counts = Counts::default();
-        let start = Instant::now();
-        let enough = |counts: &Counts| {
-            counts.wrong.wrong >= ENOUGH && counts.right.in_window >= ENOUGH_RIGHT
-        };
-        while start.elapsed() < limit && !enough(&counts) {
-            right(&mut counts.right)?;
-            wrong(&mut counts.wrong)?;
+/// An address space under one policy, with the threads of a round.
+trait Rig: Sized {
+    /// Sets it up under the right policy, or a wrong one.
+    fn new(policy: Option<WrongPolicy>, task: &mut Task) -> Result<Self, Error>;
+
+    /// Plays a round and brings `count` up to date.
+    fn round(&mut self, count: &mut Count, task: &mut Task) -> Result<(), Error>;
+
+    /// What is there to be taken down.
+    fn parts(&mut self) -> Parts<'_>;
+
+    /// Ends the threads and the address spaces.
+    fn close(mut self, task: &mut Task) -> Result<(), Error> {
+        let Parts { gate, threads, device, spaces } = self.parts();
+        gate.stop();
+        for thread in threads.drain(..) {
+            thread.join().expect("a thread of the count does not panic")?;
         }
-        Ok(counts)
+        if let Some(device) = device.take() {
+            device.detach(task)?;
+        }
+        spaces.into_iter().try_for_each(|space| space.exit(task))
     }
+}
+
+/// What a [`Rig`] is made of.
+struct Parts<'r> {
+    gate: &'r Gate,
+    threads: &'r mut Vec<JoinHandle<Result<(), Error>>>,
+    device: &'r mut Option<Device>,
+    spaces: Vec<&'r AddressSpace>,
+}
+
+/// Plays rounds of both policies in turn until there is enough of both or
+/// `limit` has passed.
+fn compare<R: Rig>(wrong: WrongPolicy, limit: Duration) -> Result<Counts, Error> {
+    let task = &mut Task::current().expect("the main thread has no other task");
+    let mut right_rig = R::new(None, task)?;
+    let mut wrong_rig = R::new(Some(wrong), task)?;
+    let mut counts = Counts::default();
+    let start = Instant::now();
+    let enough =
+        |counts: &Counts| counts.wrong.wrong >= ENOUGH && counts.right.in_window >= ENOUGH_RIGHT;
+    while start.elapsed() < limit && !enough(&counts) {
+        right_rig.round(&mut counts.right, task)?;
+        wrong_rig.round(&mut counts.wrong, task)?;
+    }
+    right_rig.close(task)?;
+    wrong_rig.close(task)?;
+    Ok(counts)
 }
