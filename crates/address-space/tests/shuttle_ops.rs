@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use address_space::{AddressSpace, Cpu, Ksm, WrongPolicy};
 use explore::{HUGE, RW, World, block, finds, holds, page, pages, task};
+use shuttle::rand::Rng;
 use shuttle::thread;
 
 const PAGE: u64 = 16;
@@ -32,7 +33,6 @@ fn dontneed(policy: Option<WrongPolicy>) {
     assert_eq!(reader.load(page(PAGE)), Ok(7));
 
     let zap = |mut cpu: Cpu| {
-        assert_eq!(cpu.load(page(PAGE), &mut task()), Ok(7), "the CPU has the old translation");
         thread::spawn(move || {
             let mut task = task();
             let space = cpu.space().clone();
@@ -42,7 +42,12 @@ fn dontneed(policy: Option<WrongPolicy>) {
             cpu.store(page(BELL), 1, &mut task).unwrap();
         })
     };
-    let zaps = [zap(world.cpu()), zap(world.cpu())];
+    let mut cpus = [world.cpu(), world.cpu()];
+    for cpu in &mut cpus {
+        let value = cpu.load(page(PAGE), &mut task());
+        assert_eq!(value, Ok(7), "the CPU has the old translation");
+    }
+    let zaps = cpus.map(zap);
     let mut writer = world.cpu();
     let write = thread::spawn(move || {
         let mut task = task();
@@ -233,6 +238,10 @@ fn copy(policy: Option<WrongPolicy>) {
     let zaps = thread::spawn(move || {
         let mut task = task();
         let space = cpu.space().clone();
+        // The copy takes long: be there early, late, and in between.
+        for _ in 0..shuttle::rand::thread_rng().gen_range(0..60) {
+            thread::yield_now();
+        }
         space.dontneed(pages(512 + 5, 1), &mut task).unwrap();
         assert_eq!(cpu.load(part, &mut task), Ok(0), "the old page after the return");
     });

@@ -8,35 +8,36 @@ use address_space::{
     WrongPolicy, verify,
 };
 use mmu_notifier::Task;
-use mmu_protocol::{PageSize, Rights, VirtAddr};
+use mmu_protocol::{Rights, VirtAddr};
 
 use crate::flat::{Flight, Space};
-use crate::ops::{Access, Agent, Area, CELLS, Op, block, cell_page, word_addr};
+use crate::ops::{Access, Agent, Area, CELLS, Op, cell_page, word_addr};
+use crate::orders::Order;
 use crate::workers::{CpuState, DeviceState, Worker};
 
 /// Enough for three address spaces with a huge page each, a copy, and a collapse.
 const FRAMES: usize = 4096;
 /// Address spaces at a time.
-const SPACES: usize = 3;
+pub(crate) const SPACES: usize = 3;
 
 /// An address space with what runs in it, and what it should be.
-struct Process {
-    number: usize,
-    space: Arc<AddressSpace>,
+pub(crate) struct Process {
+    pub(crate) number: usize,
+    pub(crate) space: Arc<AddressSpace>,
     device: Device,
-    flat: Space,
+    pub(crate) flat: Space,
 }
 
-struct Engine {
-    memory: Arc<Memory>,
+pub(crate) struct Engine {
+    pub(crate) memory: Arc<Memory>,
     stops: Arc<Stops>,
     iommu: Iommu,
-    ksm: Arc<Ksm>,
+    pub(crate) ksm: Arc<Ksm>,
     cpus: [Worker<CpuState>; 2],
     devices: [Worker<DeviceState>; 2],
     /// Those that stand still, one for each depth.
     operators: [Worker<CpuState>; 2],
-    processes: Vec<Process>,
+    pub(crate) processes: Vec<Process>,
     /// Of the thread that runs the sequence; there is always one until the end.
     task: Option<Task>,
     numbers: usize,
@@ -45,28 +46,11 @@ struct Engine {
 
 /// Where an operation stands, and what others may do meanwhile.
 #[derive(Clone, Copy)]
-struct Standing {
-    process: usize,
-    cell: usize,
+pub(crate) struct Standing {
+    pub(crate) process: usize,
+    pub(crate) cell: usize,
     /// It holds a lock that faults wait for: only accesses that do not fault.
     alone: bool,
-}
-
-/// An operation, and the address space that it made if it was a fork.
-type Work = Box<dyn FnOnce(&mut CpuState) -> Result<Option<Arc<AddressSpace>>, Error> + Send>;
-
-/// What an operator has been told to do.
-struct Order {
-    flight: Flight,
-    expected: Option<Error>,
-    /// Refusals that are no error: nothing to do, or not possible now.
-    lenient: bool,
-    process: usize,
-    cell: usize,
-    /// Write-locks the mappings.
-    exclusive: bool,
-    places: Vec<(Operation, Stage, VirtAddr)>,
-    work: Work,
 }
 
 /// Runs the sequence; says where memory was not what it should be.
@@ -136,7 +120,7 @@ impl Engine {
 
     /// A value that was never stored before. The low bits are zero, so that it
     /// is an absent entry where a wrong policy lets it land in a page table.
-    fn value(&mut self) -> u64 {
+    pub(crate) fn value(&mut self) -> u64 {
         self.values += 1;
         self.values << 40
     }
@@ -172,219 +156,6 @@ impl Engine {
                 self.conclude(process, &flight, order.expected, order.lenient, result)
             }
         }
-    }
-
-    /// What an operator has to do for `op`, and what is expected of it.
-    fn order(&mut self, op: &Op, standing: &[Standing]) -> Option<Order> {
-        let at = |space: &usize| space % self.processes.len();
-        let of = |process: usize| self.processes[process].space.clone();
-        let stages = |operation, stages: &[Stage], addr| -> Vec<_> {
-            stages.iter().map(|stage| (operation, *stage, addr)).collect()
-        };
-        use Stage::{Cleared, Copied, Ended, Locked, Notified, Set, Started, Unlocked};
-        let order = |process, flight, places, work| Order {
-            flight,
-            expected: None,
-            lenient: false,
-            process,
-            cell: 0,
-            exclusive: true,
-            places,
-            work,
-        };
-        let holes = |process: usize, area: &Area| {
-            let hole = self.processes[process].flat.hole(area.pages());
-            hole.map(|page| Error::NoMapping { addr: VirtAddr::new(page << 12) })
-        };
-        Some(match *op {
-            Op::Munmap { ref space, area } => {
-                let (process, space) = (at(space), of(at(space)));
-                let places =
-                    stages(Operation::Zap, &[Started, Unlocked, Ended], area.range().start());
-                let work = Box::new(move |state: &mut CpuState| {
-                    space.munmap(area.range(), &mut state.task).map(|()| None)
-                });
-                let flight = Flight::Unmap { pages: area.pages() };
-                Order { cell: cell_in(area), ..order(process, flight, places, work) }
-            }
-            Op::Dontneed { ref space, area } => {
-                let (process, space) = (at(space), of(at(space)));
-                let places =
-                    stages(Operation::Zap, &[Started, Unlocked, Ended], area.range().start());
-                let expected = holes(process, &area);
-                let flight = match expected {
-                    None => Flight::Zap { pages: area.pages() },
-                    Some(_) => Flight::Nop,
-                };
-                let work = Box::new(move |state: &mut CpuState| {
-                    space.dontneed(area.range(), &mut state.task).map(|()| None)
-                });
-                Order {
-                    expected,
-                    cell: cell_in(area),
-                    exclusive: false,
-                    ..order(process, flight, places, work)
-                }
-            }
-            Op::Mprotect { ref space, area, rights } => {
-                let (process, space) = (at(space), of(at(space)));
-                let places =
-                    stages(Operation::Mprotect, &[Started, Unlocked, Ended], area.range().start());
-                let expected = holes(process, &area);
-                let flight = match expected {
-                    None => Flight::Protect { pages: area.pages(), rights },
-                    Some(_) => Flight::Nop,
-                };
-                let work = Box::new(move |state: &mut CpuState| {
-                    space.mprotect(area.range(), rights, &mut state.task).map(|()| None)
-                });
-                Order { expected, cell: cell_in(area), ..order(process, flight, places, work) }
-            }
-            Op::Mremap { ref space, area, to } => {
-                if matches!(area, Area::Block) {
-                    return None;
-                }
-                let (process, space) = (at(space), of(at(space)));
-                let to = cell_page(to as usize);
-                let pages = area.pages();
-                let count = pages.end - pages.start;
-                let flat = &self.processes[process].flat;
-                let target = to..to + count;
-                let busy = target.clone().any(|page| flat.is_mapped(page) || pages.contains(&page));
-                let range = mmu_protocol::VirtRange::sized(VirtAddr::new(to << 12), count << 12);
-                let expected = holes(process, &area).or(busy.then_some(Error::Overlap { range }));
-                let flight = match expected {
-                    None => Flight::Move { pages, to },
-                    Some(_) => Flight::Nop,
-                };
-                let all = [Started, Cleared, Notified, Set, Unlocked, Ended];
-                let places = stages(Operation::Move, &all, area.range().start());
-                let work = Box::new(move |state: &mut CpuState| {
-                    space.mremap(area.range(), VirtAddr::new(to << 12), &mut state.task)?;
-                    Ok(None)
-                });
-                Order { expected, cell: cell_in(area), ..order(process, flight, places, work) }
-            }
-            Op::Fork { ref space } => {
-                if self.processes.len() == SPACES {
-                    return None;
-                }
-                let (process, space) = (at(space), of(at(space)));
-                let mappings = space.mappings();
-                let start = mappings.first().map_or(VirtAddr::new(0), |(range, _)| range.start());
-                let places = stages(Operation::Fork, &[Started, Unlocked, Ended], start);
-                let flight = self.processes[process].flat.fork();
-                let work =
-                    Box::new(move |state: &mut CpuState| space.fork(&mut state.task).map(Some));
-                order(process, flight, places, work)
-            }
-            Op::Ksm { ref space, cell } => {
-                let (process, space, ksm) = (at(space), of(at(space)), self.ksm.clone());
-                let addr = word_addr(cell_page(cell), 0);
-                let mut places = stages(Operation::KsmProtect, &[Started, Unlocked, Ended], addr);
-                let replace = [Copied, Started, Set, Unlocked, Ended];
-                places.extend(stages(Operation::KsmReplace, &replace, addr));
-                let work = Box::new(move |state: &mut CpuState| {
-                    space.ksm_scan(addr, &ksm, &mut state.task).map(|_| None)
-                });
-                Order {
-                    lenient: true,
-                    exclusive: false,
-                    cell,
-                    ..order(process, Flight::Nop, places, work)
-                }
-            }
-            Op::Split { ref space } => {
-                let (process, space) = (at(space), of(at(space)));
-                let all = [Started, Cleared, Set, Unlocked, Ended];
-                let places = stages(Operation::Split, &all, block());
-                let work = Box::new(move |state: &mut CpuState| {
-                    space.split_huge(block(), &mut state.task).map(|()| None)
-                });
-                Order {
-                    lenient: true,
-                    exclusive: false,
-                    cell: CELLS - 3,
-                    ..order(process, Flight::Nop, places, work)
-                }
-            }
-            Op::Collapse { ref space } => {
-                let (process, space) = (at(space), of(at(space)));
-                let all = [Started, Cleared, Notified, Set, Unlocked, Ended];
-                let places = stages(Operation::Collapse, &all, block());
-                let work = Box::new(move |state: &mut CpuState| {
-                    // Whatever is absent becomes present: it is zero anyway.
-                    let mut cpu = Cpu::new(&space)?;
-                    for page in Area::Block.pages() {
-                        cpu.load(VirtAddr::new(page << 12), &mut state.task)?;
-                    }
-                    space.collapse(block(), &mut state.task).map(|()| None)
-                });
-                Order {
-                    lenient: true,
-                    cell: CELLS - 3,
-                    ..order(process, Flight::Nop, places, work)
-                }
-            }
-            Op::Replace { ref space, cell, word } => {
-                let process = at(space);
-                let value = self.value();
-                let space = self.processes[process].space.clone();
-                let page = cell_page(cell);
-                let addr = word_addr(page, word);
-                let start = addr.align_down(PageSize::Base);
-                // Only where there is a 4 KiB page, so that it is known to happen.
-                let present = space.translate(addr).is_some_and(|t| t.size == PageSize::Base);
-                if !present {
-                    return None;
-                }
-                let all = [Started, Cleared, Notified, Set, Unlocked, Ended];
-                let places = stages(Operation::Replace, &all, start);
-                let index = if word == 0 { 0 } else { 511 };
-                let work = Box::new(move |state: &mut CpuState| {
-                    space.replace_page(start, |words| words[index] = value, &mut state.task)?;
-                    Ok(None)
-                });
-                let flight = Flight::Store { page, word, value };
-                Order { cell, ..order(process, flight, places, work) }
-            }
-            // A store by a CPU, which may stop in its fault.
-            Op::Access(Access { at: place, word, store: true, .. }) => {
-                let (process, cell) = match (place, standing.last()) {
-                    (Some((space, cell)), _) => (at(&space), cell),
-                    (None, Some(outer)) => (outer.process, outer.cell),
-                    (None, None) => return None,
-                };
-                let value = self.value();
-                let Process { number, space, flat, .. } = &self.processes[process];
-                let (number, space) = (*number, space.clone());
-                let page = cell_page(cell);
-                let addr = word_addr(page, word);
-                let expected = flat.refusal(page, word, true);
-                let flight = match expected {
-                    None => Flight::Store { page, word, value },
-                    Some(_) => Flight::Nop,
-                };
-                let size = space.translate(addr).map_or(PageSize::Base, |found| found.size);
-                let start = addr.align_down(size);
-                let all = [Copied, Started, Locked, Cleared, Notified, Set, Unlocked, Ended];
-                let zero = self.memory.zero_page().pfn();
-                let is_zero = space.translate(addr).is_some_and(|found| found.pfn == zero);
-                let operation = if is_zero { Operation::ZeroPage } else { Operation::Cow };
-                let places = stages(operation, &all, start);
-                let work = Box::new(move |state: &mut CpuState| {
-                    let cpu = match state.cpus.entry(number) {
-                        std::collections::hash_map::Entry::Occupied(cpu) => cpu.into_mut(),
-                        std::collections::hash_map::Entry::Vacant(place) => {
-                            place.insert(Cpu::new(&space)?)
-                        }
-                    };
-                    cpu.store(addr, value, &mut state.task).map(|()| None)
-                });
-                Order { expected, exclusive: false, cell, ..order(process, flight, places, work) }
-            }
-            _ => return None,
-        })
     }
 
     /// The operation has returned.
@@ -577,11 +348,6 @@ impl Engine {
         same(&memory.free_frames(), &(FRAMES - 1))?;
         same(&Arc::strong_count(&memory), &1)
     }
-}
-
-/// A cell whose page lies in the area.
-fn cell_in(area: Area) -> usize {
-    (0..CELLS).find(|cell| area.pages().contains(&cell_page(*cell))).unwrap_or(0)
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Result<(), String> {

@@ -17,6 +17,7 @@
 mod engine;
 mod flat;
 mod ops;
+mod orders;
 mod workers;
 
 use address_space::WrongPolicy;
