@@ -55,6 +55,36 @@ impl From<Verdict> for ExitCode {
     }
 }
 
+const CASE_B: &str = "\
+Case B of Linux' Documentation/mm/mmu_notifier.rst, played: threads are stopped at
+named points. The steps are a script; every value, and whether a page is the old or
+the new one, was read. x and y are added: they carry the order that the document
+means, and without them six threads with one access each could not tell. So is the
+last block.
+";
+
+const FREE_RUNNING: &str = "\
+Free-running threads: nobody is stopped; each yields once after releasing the page
+table lock, under both policies alike. How often the window is hit varies from run
+to run.
+
+";
+
+const COUNT_B: &str = "\
+case B, one COW page and a doorbell: device reads after the bell and before
+range_end returned, and those that found old data
+";
+
+const COUNT_A: &str = "\
+case A, a page freed under a device that writes: frames that the next owner
+got, and those in which the device's write landed
+";
+
+const EXEMPTION: &str = "\
+The exemption, played: the thread is preempted between releasing the lock and
+range_end, nobody has been notified, devices go on.
+";
+
 impl Report {
     /// Plays and counts.
     ///
@@ -101,15 +131,7 @@ impl Report {
     fn write(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "When do you need to notify inside page table lock ?")?;
         writeln!(out)?;
-        writeln!(
-            out,
-            "Case B, played: threads are stopped at named points, everything printed was"
-        )?;
-        writeln!(
-            out,
-            "read from memory. x and y carry the order that the document means: without"
-        )?;
-        writeln!(out, "them six threads with one access each could not tell.")?;
+        out.push_str(CASE_B);
         for play in &self.case_b {
             writeln!(out)?;
             writeln!(out, "Notified {}:", play.notified)?;
@@ -132,11 +154,7 @@ impl Report {
         }
         self.write_counts(out)?;
         writeln!(out)?;
-        writeln!(
-            out,
-            "The exemption, played: the thread is preempted between releasing the lock and"
-        )?;
-        writeln!(out, "range_end, nobody has been notified, devices go on.")?;
+        out.push_str(EXEMPTION);
         for exemption in &self.exemption {
             writeln!(out)?;
             let holds = if exemption.holds() { "no wrong value, no lost write" } else { "BROKEN" };
@@ -154,28 +172,11 @@ impl Report {
 
     fn write_counts(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out)?;
-        writeln!(
-            out,
-            "Free-running threads: nobody is stopped; each yields once after releasing the page"
-        )?;
-        writeln!(
-            out,
-            "table lock, under both policies alike. How often the window is hit varies from run"
-        )?;
-        writeln!(out, "to run.")?;
-        writeln!(out)?;
-        writeln!(
-            out,
-            "case B, one COW page and a doorbell: device reads after the bell and before"
-        )?;
-        writeln!(out, "range_end returned, and those that found old data")?;
+        out.push_str(FREE_RUNNING);
+        out.push_str(COUNT_B);
         line(out, "between clear and set", "reads", &self.doorbell.right)?;
         line(out, "at range_end", "reads", &self.doorbell.wrong)?;
-        writeln!(
-            out,
-            "case A, a page freed under a device that writes: frames that the next owner"
-        )?;
-        writeln!(out, "got, and those in which the device's write landed")?;
+        out.push_str(COUNT_A);
         line(out, "told, then freed", "frames", &self.early_free.right)?;
         line(out, "freed, then told", "frames", &self.early_free.wrong)
     }

@@ -163,17 +163,18 @@ fn read_behind_the_bell(mut device: DeviceThread, shared: &Shared) -> Result<(),
             std::thread::yield_now();
         }
         loop {
+            let has_ended = || shared.ends.ended.load(Ordering::Acquire) != 0;
+            let ended_before = has_ended();
             let data = device.load(DATA)?;
-            let ended = shared.ends.ended.load(Ordering::Acquire) != 0;
             let old = u64::from(data != round);
-            if ended {
+            // A read that `range_end` returned in the middle of is in neither.
+            if ended_before {
                 shared.wrong_after.fetch_add(old, Ordering::Relaxed);
-            } else {
+                break;
+            }
+            if !has_ended() {
                 shared.in_window.fetch_add(1, Ordering::Relaxed);
                 shared.wrong.fetch_add(old, Ordering::Relaxed);
-            }
-            if ended {
-                break;
             }
             std::thread::yield_now();
         }
