@@ -230,3 +230,34 @@ fn without_devices_only_the_cpus_are_flushed() {
     drop((cpu, task));
     world.finish([space, child], None);
 }
+
+#[test]
+fn the_tlbs_of_cpus_and_devices_report_fills_and_uses() {
+    use address_space::{Cpu, EventLog, Iommu, Memory};
+    use std::sync::Arc;
+
+    let memory = Memory::new(64);
+    let log = Arc::new(EventLog::new());
+    let space = AddressSpace::builder(&memory).observer(log.clone()).build().unwrap();
+    let mut task = task();
+    let addr = page(3);
+    space.mmap(pages(3, 1), RW).unwrap();
+    let mut cpu = Cpu::new(&space).unwrap();
+    let device = Iommu::new(1, 64).attach(&space, &mut task).unwrap();
+    let mut thread = device.thread().unwrap();
+
+    cpu.store(addr, 7, &mut task).unwrap();
+    let pfn = space.translate(addr).unwrap().pfn;
+    let told = |write| {
+        let fill = log.count(|kind| matches!(kind, RecordKind::Fill { pfn: to, .. } if *to == pfn));
+        let used = RecordKind::Use { addr, pfn, write };
+        (fill, log.count(|kind| *kind == used))
+    };
+    assert_eq!(told(true), (1, 1), "by the CPU");
+    assert_eq!(thread.load(addr), Ok(7));
+    assert_eq!(told(false), (2, 1), "and by the device");
+
+    drop((cpu, thread));
+    device.detach(&mut task).unwrap();
+    space.exit(&mut task).unwrap();
+}
