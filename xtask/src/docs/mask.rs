@@ -1,32 +1,40 @@
 //! What may differ between two runs of a documented command: counts of the
-//! free-running part, and nothing else.
+//! free-running part, and how long something took. Nothing else.
 
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-/// The lines whose counts depend on how threads happened to be scheduled.
+/// The lines with counts that depend on how threads happened to be scheduled,
+/// and those with seconds.
 ///
 /// Only what a group captures is masked, so everything else on the line, and
-/// every other line, is compared letter for letter. A captured count becomes
+/// every other line, is compared letter for letter. What is captured becomes
 /// `N`; a count of zero stays `0`, so "never seen" and "seen" cannot pass for
-/// each other.
-const COUNTS: [&str; 1] = [
+/// each other. The `search` line of a verdict is not here: its states, steps
+/// and bytes are the same in every run.
+const MASKED: [&str; 4] = [
     // `  between clear and set:  0 of 41532 reads, 60 rounds`: how many of the
     // events in the window were wrong, out of how many, in how many rounds.
     r"^  (?:between clear and set|at range_end|told, then freed|freed, then told): +([0-9]+) of ([0-9]+) (?:reads|frames), ([0-9]+) rounds$",
+    // `Time doorbell 0.09`: the line of herd's block that tells the seconds.
+    r"^Time [^ ]+ ([0-9]+\.[0-9]+)$",
+    // `      "seconds": 0.0004,`: the same in JSON.
+    r#"^ *"seconds": ([0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?),?$"#,
+    // `  <testsuite tests="4" time="0.004">`: the same in a JUnit report.
+    r#"^ *<test(?:suites|suite|case) .*time="([0-9]+\.[0-9]{3})"/?>$"#,
 ];
 
 static MASKS: LazyLock<Vec<Regex>> =
-    LazyLock::new(|| COUNTS.iter().map(|mask| Regex::new(mask).expect("a constant")).collect());
+    LazyLock::new(|| MASKED.iter().map(|mask| Regex::new(mask).expect("a constant")).collect());
 
-/// Whether two outputs are the same but for counts of runs.
+/// Whether two outputs are the same but for what is masked.
 pub(super) fn equal(shown: &[String], printed: &[String]) -> bool {
     shown.len() == printed.len()
         && shown.iter().zip(printed).all(|(shown, printed)| line(shown) == line(printed))
 }
 
-/// The line with its counts masked.
+/// The line with what differs from run to run masked.
 fn line(line: &str) -> String {
     match MASKS.iter().find_map(|mask| mask.captures(line)) {
         Some(found) => masked(line, &found),
@@ -93,6 +101,48 @@ mod tests {
             "  at range_end:  window not hit in 5 rounds",
             "  at range_end:  window not hit in 6 rounds",
         );
+    }
+
+    #[test]
+    fn seconds_may_differ() {
+        same("Time doorbell 0.09", "Time doorbell 0.00");
+        same("Time doorbell 0.09", "Time doorbell 127.30");
+        same("Time MP+polocks 0.00", "Time MP+polocks 0.01");
+        same(
+            "  <testsuite tests=\"4\" time=\"0.004\">",
+            "  <testsuite tests=\"4\" time=\"1.250\">",
+        );
+        same("      \"seconds\": 0.0004,", "      \"seconds\": 1.5e-5,");
+    }
+
+    #[test]
+    fn a_time_is_masked_and_nothing_beside_it() {
+        different("Time doorbell 0.09", "Time late 0.09");
+        different("Time doorbell 0.09", "Time doorbell 9");
+        different("Time doorbell 0.09", "Time doorbell 0.09 s");
+        different(" Time doorbell 0.09", " Time doorbell 0.10");
+        different(
+            "  <testsuite tests=\"4\" time=\"0.004\">",
+            "  <testsuite tests=\"5\" time=\"0.004\">",
+        );
+        different("      \"states\": 4,", "      \"states\": 5,");
+    }
+
+    #[test]
+    fn what_a_search_counted_is_compared() {
+        let one = "search   10 states, 11 steps, depth 6, 8.3 KB; ideal memory 1 state";
+        same(one, one);
+        for (from, to) in [
+            ("10 states", "11 states"),
+            ("11 steps", "12 steps"),
+            ("depth 6", "depth 7"),
+            ("8.3 KB", "8.4 KB"),
+            ("1 state", "2 states"),
+        ] {
+            different(one, &one.replacen(from, to, 1));
+        }
+        different("D0:told=0; D0:r=7;", "D0:told=0; D0:r=8;");
+        different("Positive: 1 Negative: 0", "Positive: 1 Negative: 2");
     }
 
     #[test]

@@ -5,10 +5,12 @@ use crate::metadata::Package;
 
 /// Each crate and those below it that it may depend on: two wings with one
 /// spine. A crate stands after everything that may depend on it.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     (
         "shootdown",
         &[
+            "shootdown-live",
+            "shootdown-answers",
             "shootdown-litmus",
             "shootdown-explore",
             "address-space",
@@ -17,7 +19,47 @@ const LAYERS: [(&str, &[&str]); 7] = [
             "mmu-protocol",
         ],
     ),
+    // Both wings: what the one finds, the other plays.
+    (
+        "shootdown-live",
+        &[
+            "shootdown-answers",
+            "shootdown-machine",
+            "shootdown-step",
+            "shootdown-explore",
+            "shootdown-litmus",
+            "address-space",
+            "secondary-tlb",
+            "mmu-notifier",
+            "mmu-protocol",
+        ],
+    ),
     // The wing that checks.
+    (
+        "shootdown-answers",
+        &[
+            "shootdown-step",
+            "shootdown-machine",
+            "shootdown-explore",
+            "shootdown-litmus",
+            "mmu-protocol",
+        ],
+    ),
+    (
+        "shootdown-machine-naive",
+        &[
+            "shootdown-machine",
+            "shootdown-step",
+            "shootdown-explore",
+            "shootdown-litmus",
+            "mmu-protocol",
+        ],
+    ),
+    (
+        "shootdown-machine",
+        &["shootdown-step", "shootdown-explore", "shootdown-litmus", "mmu-protocol"],
+    ),
+    ("shootdown-step", &["shootdown-litmus", "mmu-protocol"]),
     ("shootdown-litmus", &["mmu-protocol"]),
     ("shootdown-explore", &[]),
     // The wing that runs.
