@@ -7,10 +7,13 @@
 //!
 //! - States are [packed](Packed) into bits by a [`Layout`] that the model makes
 //!   when it is loaded; the visited set holds them exactly, no fingerprints.
+//!   A model may take them apart to work on them: they are opened once each.
 //! - The result is the same for any number of threads: verdicts, counts,
 //!   depths, and the witness.
 //! - [`Limits`] on states, bytes and time end a search with what was covered:
 //!   "complete to depth d", never "holds".
+//! - A search of all states can tell whether a run may be
+//!   [trapped](Options::trapped): going on for ever with no end in reach.
 //! - Two [reductions](Reductions), each with its own switch: equal processes
 //!   are sorted, and steps that nobody can interfere with are taken at once.
 //!   What they save and that they are sound is the model's to know; the tests
@@ -28,6 +31,9 @@
 //!
 //! impl Model for Lost {
 //!     type State = u64;
+//!     type Open = u64;
+//!     fn open(&self, state: &u64) -> u64 { *state }
+//!     fn close(&self, open: &u64) -> u64 { *open }
 //!     fn initial(&self) -> Vec<u64> { vec![0] }
 //!     fn processes(&self) -> usize { 2 }
 //!     fn steps(&self, state: &u64, p: usize, each: &mut dyn FnMut(u32, u64)) {
@@ -63,9 +69,11 @@ mod layout;
 mod limit;
 mod model;
 mod packed;
+mod parallel;
 mod search;
 mod store;
 mod successor;
+mod trapped;
 mod witness;
 
 pub use layout::{Field, Layout};

@@ -20,7 +20,7 @@ impl Default for Limits {
     }
 }
 
-/// Which cap ended the search.
+/// What ended the search before it was complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// [`Limits::states`].
@@ -29,6 +29,8 @@ pub enum Stop {
     Bytes,
     /// [`Limits::time`].
     Time,
+    /// [`Model::stopped`](crate::Model::stopped): none of them.
+    Model,
 }
 
 /// How much of the state space was covered.
@@ -40,7 +42,7 @@ pub enum Outcome {
     FirstViolation,
     /// Every state up to this many steps from the start, and no more.
     Limit {
-        /// Which cap was reached.
+        /// What ended it.
         stop: Stop,
         /// The last level that was covered whole.
         complete_to_depth: u32,

@@ -6,14 +6,17 @@
 //! reported, is the same for any number of threads.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::limit::{Limits, Outcome, Stop};
 use crate::model::{Model, Reductions};
 use crate::packed::Packed;
+use crate::parallel::in_parallel;
 use crate::store::{SHARDS, Shard, Store, shard_of};
 use crate::successor::Successors;
+use crate::trapped;
 use crate::witness::Witness;
 
 /// How far a search has come, between two blocks of states.
@@ -40,6 +43,11 @@ pub struct Options {
     pub first_violation_only: bool,
     /// Properties that can be broken: the bits of [`Model::broken`] to look at.
     pub properties: u64,
+    /// Look for states that no end can be reached from, once all states are
+    /// visited. Takes about as long again, or several times that if runs must
+    /// go back and back to come to an end. If a limit ends it, the outcome is
+    /// that limit with all levels covered.
+    pub trapped: bool,
     /// Is told now and then how far it has come.
     pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
@@ -52,6 +60,7 @@ impl fmt::Debug for Options {
             .field("reductions", &self.reductions)
             .field("first_violation_only", &self.first_violation_only)
             .field("properties", &self.properties)
+            .field("trapped", &self.trapped)
             .finish_non_exhaustive()
     }
 }
@@ -65,6 +74,7 @@ impl Default for Options {
             reductions: Reductions::default(),
             first_violation_only: false,
             properties: u64::MAX,
+            trapped: false,
             progress: None,
         }
     }
@@ -86,32 +96,68 @@ pub struct Exploration<S> {
     pub outcome: Outcome,
     /// States that were visited.
     pub states: u64,
-    /// Steps that were taken between them.
+    /// Steps that were taken between them; a step and the fused ones after it
+    /// are one.
     pub transitions: u64,
+    /// Fused steps that were taken.
+    pub fused: u64,
     /// Levels, less one: the distance of the farthest state from the start.
     pub depth: u32,
     /// Bytes that the visited set takes at the end.
     pub bytes: u64,
-    /// The first violation of each property.
+    /// The first violation of each property. In a search that a limit ended
+    /// it may lie one level beyond what was covered.
     pub violations: Vec<Violation<S>>,
     /// States in which nobody can take a step and that are an end.
     pub ends: Vec<S>,
     /// The shortest way to a state in which nobody can take a step and that is
     /// no end.
     pub deadlock: Option<Witness<S>>,
+    /// The shortest way to a state from which neither an end nor a deadlock
+    /// can be reached: whoever is there goes on for ever. Looked for if
+    /// [`Options::trapped`] says so and the search is complete.
+    pub trapped: Option<Witness<S>>,
 }
 
 /// States that are expanded between two looks at the clock.
-const BLOCK: usize = 1 << 15;
+pub(crate) const BLOCK: usize = 1 << 15;
 /// Fewer states than this are not worth a thread.
-const FEW: usize = 1 << 10;
+pub(crate) const FEW: usize = 1 << 10;
 
 /// What one part of a block leads to, by shard.
 struct Found<S> {
     next: Vec<Vec<(u64, S)>>,
     transitions: u64,
+    fused: u64,
+    /// Properties that it breaks, each with the least state that does.
+    broken: Vec<(u32, S)>,
     ends: Vec<S>,
     stuck: Option<S>,
+}
+
+impl<S: Packed> Found<S> {
+    fn new() -> Self {
+        Found {
+            next: (0..SHARDS).map(|_| Vec::new()).collect(),
+            transitions: 0,
+            fused: 0,
+            broken: Vec::new(),
+            ends: Vec::new(),
+            stuck: None,
+        }
+    }
+}
+
+/// Keeps for each of the properties the least state that breaks it.
+fn note_broken<S: Packed>(least: &mut Vec<(u32, S)>, mut broken: u64, state: S) {
+    while broken != 0 {
+        let property = broken.trailing_zeros();
+        broken &= broken - 1;
+        match least.iter_mut().find(|(known, _)| *known == property) {
+            Some((_, known)) => *known = (*known).min(state),
+            None => least.push((property, state)),
+        }
+    }
 }
 
 /// Visits every state of the model that can be reached.
@@ -123,10 +169,13 @@ pub fn explore<M: Model>(model: &M, options: &Options) -> Exploration<M::State> 
         store: Store::new(),
         started: Instant::now(),
         transitions: 0,
+        fused: 0,
         broken: Vec::new(),
         seen: 0,
+        next_broken: Vec::new(),
         ends: Vec::new(),
         stuck: None,
+        trapped: None,
     }
     .run()
 }
@@ -137,54 +186,63 @@ struct Search<'m, M: Model> {
     store: Store<M::State>,
     started: Instant,
     transitions: u64,
+    fused: u64,
     /// Property, depth, and the least state that breaks it there.
     broken: Vec<(u32, usize, M::State)>,
     /// The properties in `broken`.
     seen: u64,
+    /// Properties that the level to come is the first to break.
+    next_broken: Vec<(u32, M::State)>,
     ends: Vec<M::State>,
     stuck: Option<(usize, M::State)>,
+    trapped: Option<(usize, M::State)>,
 }
 
 impl<M: Model> Search<'_, M> {
     fn run(mut self) -> Exploration<M::State> {
-        for state in self.successors.initial() {
-            self.store.insert(state);
-        }
         let mut depth = 0;
+        let begun = self.begin();
         let outcome = loop {
+            if let Err(stop) = begun {
+                break Outcome::Limit { stop, complete_to_depth: 0 };
+            }
             // Levels are closed when the next one begins.
-            self.look_at_level(depth);
+            self.report_broken(depth);
             if self.options.first_violation_only && self.seen != 0 {
                 break Outcome::FirstViolation;
             }
             self.store.begin_level();
             if let Err(stop) = self.expand_level(depth) {
+                // What was found of the next level is no less true.
+                self.report_broken(depth + 1);
                 break Outcome::Limit { stop, complete_to_depth: depth as u32 };
             }
             if self.store.level_len(depth + 1) == 0 {
-                break Outcome::Complete;
+                break self.look_for_trapped(depth);
             }
             depth += 1;
         };
         self.finish(outcome, depth)
     }
 
-    /// Notes the properties that are broken in this level for the first time.
-    fn look_at_level(&mut self, depth: usize) {
-        let model = self.successors.model;
-        let wanted = self.options.properties & !self.seen;
-        let mut least: Vec<(u32, M::State)> = Vec::new();
-        for state in self.store.level(depth) {
-            let mut broken = model.broken(state) & wanted;
-            while broken != 0 {
-                let property = broken.trailing_zeros();
-                broken &= broken - 1;
-                match least.iter_mut().find(|(known, _)| *known == property) {
-                    Some((_, known)) => *known = (*known).min(*state),
-                    None => least.push((property, *state)),
-                }
-            }
+    /// Stores the initial states.
+    fn begin(&mut self) -> Result<(), Stop> {
+        let initial = self.successors.initial();
+        if self.successors.model.stopped() {
+            return Err(Stop::Model);
         }
+        for settled in initial {
+            self.fused += settled.fused;
+            let broken = settled.broken & self.options.properties;
+            note_broken(&mut self.next_broken, broken, settled.state);
+            self.store.insert(settled.state);
+        }
+        Ok(())
+    }
+
+    /// The properties that were found broken are first broken at this depth.
+    fn report_broken(&mut self, depth: usize) {
+        let mut least = std::mem::take(&mut self.next_broken);
         least.sort_unstable_by_key(|(property, _)| *property);
         for (property, state) in least {
             self.seen |= 1 << property;
@@ -200,23 +258,37 @@ impl<M: Model> Search<'_, M> {
                 self.check_limits()?;
                 self.tell_progress(depth);
                 let end = (done + BLOCK).min(len);
-                self.expand_block(shard, depth, done..end);
+                self.expand_block(shard, depth, done..end)?;
                 done = end;
             }
         }
         self.check_limits()
     }
 
-    fn expand_block(&mut self, shard: usize, depth: usize, block: std::ops::Range<usize>) {
+    fn expand_block(
+        &mut self,
+        shard: usize,
+        depth: usize,
+        block: Range<usize>,
+    ) -> Result<(), Stop> {
         let successors = self.successors;
         let states = &self.store.shards[shard].level(depth)[block];
         let threads = if states.len() < FEW { 1 } else { self.options.threads.max(1) };
         // The parts do not depend on the threads, only who takes them does.
         let part = states.len().div_ceil(threads).max(1);
-        let parts: Vec<_> = states.chunks(part).collect();
-        let found = in_parallel(parts, |states| expand(&successors, states));
+        // A state that breaks a property for the first time is new: the others
+        // have been looked at, and theirs are no longer wanted.
+        let wanted = self.options.properties & !self.seen;
+        let found = in_parallel(states.chunks(part), |states| expand(&successors, states, wanted));
+        if successors.model.stopped() {
+            return Err(Stop::Model);
+        }
         for found in &found {
             self.transitions += found.transitions;
+            self.fused += found.fused;
+            for (property, state) in &found.broken {
+                note_broken(&mut self.next_broken, 1 << property, *state);
+            }
             self.ends.extend_from_slice(&found.ends);
             // Of the states at this depth the least, whoever found it.
             if let Some(stuck) = found.stuck {
@@ -228,6 +300,25 @@ impl<M: Model> Search<'_, M> {
             }
         }
         insert(&mut self.store.shards, &found, threads);
+        Ok(())
+    }
+
+    /// The last thing that a search of all states does, if it is asked to.
+    fn look_for_trapped(&mut self, depth: usize) -> Outcome {
+        if !self.options.trapped || !self.store.has_returned() {
+            return Outcome::Complete;
+        }
+        let may_go_on = || match self.successors.model.stopped() {
+            true => Err(Stop::Model),
+            false => self.check_limits(),
+        };
+        match trapped::find(&self.successors, &self.store, self.options.threads, may_go_on) {
+            Ok(trapped) => {
+                self.trapped = trapped;
+                Outcome::Complete
+            }
+            Err(stop) => Outcome::Limit { stop, complete_to_depth: depth as u32 },
+        }
     }
 
     fn tell_progress(&self, depth: usize) {
@@ -261,30 +352,36 @@ impl<M: Model> Search<'_, M> {
             outcome,
             states: self.store.len(),
             transitions: self.transitions,
+            fused: self.fused,
             depth: depth as u32,
             bytes: self.store.bytes(),
             violations: self.broken.iter().map(violation).collect(),
             deadlock: self.stuck.map(|(depth, state)| witness(depth, state)),
+            trapped: self.trapped.map(|(depth, state)| witness(depth, state)),
             ends: self.ends,
         }
     }
 }
 
-fn expand<M: Model>(successors: &Successors<'_, M>, states: &[M::State]) -> Found<M::State> {
-    let mut found = Found {
-        next: (0..SHARDS).map(|_| Vec::new()).collect(),
-        transitions: 0,
-        ends: Vec::new(),
-        stuck: None,
-    };
+fn expand<M: Model>(
+    successors: &Successors<'_, M>,
+    states: &[M::State],
+    wanted: u64,
+) -> Found<M::State> {
+    let model = successors.model;
+    let mut found = Found::new();
     for state in states {
-        let steps = successors.each(state, &mut |next| {
-            let hash = next.hash();
-            found.next[shard_of(hash)].push((hash, next));
+        let open = model.open(state);
+        debug_assert!(model.close(&open) == *state, "a state changes by being opened and closed");
+        let steps = successors.each(&open, &mut |next| {
+            let hash = next.state.hash();
+            found.next[shard_of(hash)].push((hash, next.state));
+            found.fused += next.fused;
+            note_broken(&mut found.broken, next.broken & wanted, next.state);
         });
         found.transitions += steps;
         if steps == 0 {
-            if successors.model.is_end(state) {
+            if model.is_end(&open) {
                 found.ends.push(*state);
             } else {
                 found.stuck = Some(found.stuck.map_or(*state, |known| known.min(*state)));
@@ -294,40 +391,14 @@ fn expand<M: Model>(successors: &Successors<'_, M>, states: &[M::State]) -> Foun
     found
 }
 
+/// Each shard takes what was found for it, from the first part to the last.
 fn insert<S: Packed>(shards: &mut [Shard<S>], found: &[Found<S>], threads: usize) {
-    let take = |(number, shard): (usize, &mut Shard<S>)| {
-        for found in found {
-            for (hash, state) in &found.next[number] {
+    let part = shards.len().div_ceil(threads);
+    in_parallel(shards.chunks_mut(part).enumerate(), |(number, shards)| {
+        for (shard, number) in shards.iter_mut().zip(number * part..) {
+            for (hash, state) in found.iter().flat_map(|found| &found.next[number]) {
                 shard.insert(*state, *hash);
             }
         }
-    };
-    if threads == 1 {
-        return shards.iter_mut().enumerate().for_each(take);
-    }
-    let mut numbered: Vec<_> = shards.iter_mut().enumerate().collect();
-    let part = numbered.len().div_ceil(threads);
-    std::thread::scope(|scope| {
-        while !numbered.is_empty() {
-            let rest = numbered.split_off(part.min(numbered.len()));
-            let mine = std::mem::replace(&mut numbered, rest);
-            scope.spawn(move || mine.into_iter().for_each(take));
-        }
     });
-}
-
-/// Does the work of each part, the first here and the others in threads;
-/// the results in the order of the parts.
-fn in_parallel<T: Send, R: Send>(parts: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let mut parts = parts.into_iter();
-    let Some(first) = parts.next() else { return Vec::new() };
-    std::thread::scope(|scope| {
-        let work = &work;
-        let others: Vec<_> = parts.map(|part| scope.spawn(move || work(part))).collect();
-        let mut results = vec![work(first)];
-        for other in others {
-            results.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        results
-    })
 }

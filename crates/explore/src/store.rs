@@ -5,60 +5,78 @@
 //! indices with open addressing. So the frontier needs no memory of its own,
 //! and a witness is found by walking back through the arrays.
 
+use std::ops::Range;
+
 use crate::packed::Packed;
 
 /// Shards; a constant, so that no order depends on the number of threads.
 pub(crate) const SHARDS: usize = 32;
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 
-/// No state.
+/// No state: the table is never so full that an index has all bits set.
 const EMPTY: u32 = u32::MAX;
+
+/// Where a state is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) shard: usize,
+    /// Its index in the shard.
+    pub(crate) index: usize,
+}
 
 pub(crate) struct Shard<S> {
     states: Vec<S>,
-    /// Indices into `states`; a power of two of them.
+    /// Indices into `states`, each with a [tag](tag_of); a power of two of them.
     table: Vec<u32>,
     /// Where each level begins in `states`.
     levels: Vec<usize>,
+    /// Whether a state was inserted again that an earlier level has.
+    returned: bool,
 }
 
 impl<S: Packed> Shard<S> {
     fn new() -> Self {
-        Shard { states: Vec::new(), table: vec![EMPTY; 64], levels: vec![0] }
+        Shard { states: Vec::new(), table: vec![EMPTY; 64], levels: vec![0], returned: false }
     }
 
-    /// Whether the state is new.
     #[inline]
-    pub(crate) fn insert(&mut self, state: S, hash: u64) -> bool {
+    pub(crate) fn insert(&mut self, state: S, hash: u64) {
         // At most seven eighths full.
         if (self.states.len() + 1) * 8 > self.table.len() * 7 {
             self.grow();
         }
-        let mask = self.table.len() - 1;
-        let mut slot = slot_of(hash, mask);
-        loop {
-            match self.table[slot] {
-                EMPTY => break,
-                index if self.states[index as usize] == state => return false,
-                _ => slot = (slot + 1) & mask,
-            }
-        }
+        let slot = match self.slot(&state, hash) {
+            Ok(index) => return self.meet(index),
+            Err(slot) => slot,
+        };
         let index = u32::try_from(self.states.len()).expect("fewer than 2^32 states in a shard");
-        self.table[slot] = index;
+        self.table[slot] = index | tag_of(hash, self.table.len() - 1);
         self.states.push(state);
-        true
     }
 
-    fn contains(&self, state: &S, hash: u64) -> bool {
+    /// A state that is there already was found again.
+    #[inline]
+    fn meet(&mut self, index: usize) {
+        self.returned |= index < self.levels[self.levels.len() - 1];
+    }
+
+    /// The index of the state, or else the slot to put it in.
+    #[inline]
+    fn slot(&self, state: &S, hash: u64) -> Result<usize, usize> {
         let mask = self.table.len() - 1;
+        let tag = tag_of(hash, mask);
         let mut slot = slot_of(hash, mask);
-        while self.table[slot] != EMPTY {
-            if self.states[self.table[slot] as usize] == *state {
-                return true;
+        loop {
+            let entry = self.table[slot];
+            if entry == EMPTY {
+                return Err(slot);
+            }
+            let index = entry as usize & mask;
+            if entry & !(mask as u32) == tag && self.states[index] == *state {
+                return Ok(index);
             }
             slot = (slot + 1) & mask;
         }
-        false
     }
 
     #[cold]
@@ -67,19 +85,28 @@ impl<S: Packed> Shard<S> {
         self.table.clear();
         self.table.resize(size, EMPTY);
         for (index, state) in self.states.iter().enumerate() {
-            let mut slot = slot_of(state.hash(), size - 1);
+            let hash = state.hash();
+            let mut slot = slot_of(hash, size - 1);
             while self.table[slot] != EMPTY {
                 slot = (slot + 1) & (size - 1);
             }
-            self.table[slot] = index as u32;
+            self.table[slot] = index as u32 | tag_of(hash, size - 1);
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Where the states of a level are.
+    pub(crate) fn range(&self, depth: usize) -> Range<usize> {
+        let begin = |depth| self.levels.get(depth).copied().unwrap_or(self.states.len());
+        begin(depth)..begin(depth + 1)
     }
 
     /// The states of a level.
     pub(crate) fn level(&self, depth: usize) -> &[S] {
-        let begin = self.levels.get(depth).copied().unwrap_or(self.states.len());
-        let end = self.levels.get(depth + 1).copied().unwrap_or(self.states.len());
-        &self.states[begin..end]
+        &self.states[self.range(depth)]
     }
 
     fn bytes(&self) -> u64 {
@@ -91,6 +118,14 @@ impl<S: Packed> Shard<S> {
 #[inline]
 fn slot_of(hash: u64, mask: usize) -> usize {
     (hash >> 8) as usize & mask
+}
+
+/// An index is less than the size of its table. The bits of its entry that are
+/// left hold some of the hash, which saves most looks at states that are others.
+#[inline]
+fn tag_of(hash: u64, mask: usize) -> u32 {
+    // Bits that neither the shard takes nor the slot.
+    (hash >> 27) as u32 & !(mask as u32)
 }
 
 #[inline]
@@ -107,15 +142,26 @@ impl<S: Packed> Store<S> {
         Store { shards: (0..SHARDS).map(|_| Shard::new()).collect() }
     }
 
-    pub(crate) fn insert(&mut self, state: S) -> bool {
+    pub(crate) fn insert(&mut self, state: S) {
         let hash = state.hash();
-        self.shards[shard_of(hash)].insert(state, hash)
+        self.shards[shard_of(hash)].insert(state, hash);
     }
 
-    /// Whether the state is in this level.
-    pub(crate) fn contains(&self, state: &S) -> bool {
+    pub(crate) fn find(&self, state: &S) -> Option<Place> {
         let hash = state.hash();
-        self.shards[shard_of(hash)].contains(state, hash)
+        let shard = shard_of(hash);
+        let index = self.shards[shard].slot(state, hash).ok()?;
+        Some(Place { shard, index })
+    }
+
+    pub(crate) fn at(&self, place: Place) -> &S {
+        &self.shards[place.shard].states[place.index]
+    }
+
+    /// Whether a step has led back, to the level that it came from or one
+    /// before. If not, no run goes round in a circle.
+    pub(crate) fn has_returned(&self) -> bool {
+        self.shards.iter().any(|shard| shard.returned)
     }
 
     /// What was inserted since the last call is a level of its own.
@@ -123,6 +169,11 @@ impl<S: Packed> Store<S> {
         for shard in &mut self.shards {
             shard.levels.push(shard.states.len());
         }
+    }
+
+    /// Levels, the one that is being filled included.
+    pub(crate) fn levels(&self) -> usize {
+        self.shards[0].levels.len()
     }
 
     pub(crate) fn level_len(&self, depth: usize) -> usize {
@@ -135,7 +186,7 @@ impl<S: Packed> Store<S> {
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.states.len() as u64).sum()
+        self.shards.iter().map(|shard| shard.len() as u64).sum()
     }
 
     pub(crate) fn bytes(&self) -> u64 {

@@ -4,7 +4,7 @@ use crate::model::{Model, Reductions};
 
 /// More steps than any chain of fused steps has unless it is a cycle; then the
 /// state is kept and the chain goes on from there.
-const LONGEST_CHAIN: usize = 4096;
+const LONGEST_CHAIN: u64 = 4096;
 
 /// What the search does with a model.
 pub(crate) struct Successors<'m, M> {
@@ -19,59 +19,87 @@ impl<M> Clone for Successors<'_, M> {
 }
 impl<M> Copy for Successors<'_, M> {}
 
+/// A state after which nothing is fused.
+pub(crate) struct Settled<T> {
+    pub(crate) state: T,
+    /// The properties that it breaks.
+    pub(crate) broken: u64,
+    /// Fused steps that led to it.
+    pub(crate) fused: u64,
+}
+
 impl<M: Model> Successors<'_, M> {
     /// The states to begin with.
-    pub(crate) fn initial(&self) -> Vec<M::State> {
-        let settled = |state| self.canonical(&self.settle(state, &mut |_, _, _| {}));
-        self.model.initial().into_iter().map(settled).collect()
+    pub(crate) fn initial(&self) -> Vec<Settled<M::State>> {
+        self.model.initial().into_iter().map(|open| self.keep(open)).collect()
     }
 
-    pub(crate) fn canonical(&self, state: &M::State) -> M::State {
-        if self.reductions.symmetry { self.model.canonical(state) } else { *state }
+    /// The packed representative of an open state.
+    #[inline]
+    pub(crate) fn close(&self, open: M::Open) -> M::State {
+        let open = if self.reductions.symmetry { self.model.canonical(open) } else { open };
+        self.model.close(&open)
     }
 
     /// Every state that one step, and the fused steps after it, lead to; the
     /// same may come several times. Returns how many steps there were.
     #[inline]
-    pub(crate) fn each(&self, state: &M::State, each: &mut impl FnMut(M::State)) -> u64 {
+    pub(crate) fn each(&self, open: &M::Open, each: &mut impl FnMut(Settled<M::State>)) -> u64 {
         let mut steps = 0;
         for process in 0..self.model.processes() {
-            self.model.steps(state, process, &mut |_, next| {
+            self.model.steps(open, process, &mut |_, next| {
                 steps += 1;
-                let next = self.settle(next, &mut |_, _, _| {});
-                each(self.canonical(&next));
+                each(self.keep(next));
             });
         }
         steps
     }
 
+    /// The state to be kept for this one.
+    #[inline]
+    fn keep(&self, open: M::Open) -> Settled<M::State> {
+        let Settled { state, broken, fused } = self.settle(open, &mut |_, _, _| {});
+        Settled { state: self.close(state), broken, fused }
+    }
+
     /// Takes fused steps until there is none, and tells each of them.
     ///
-    /// Stops at a state that breaks a property, so that it is kept and looked at.
+    /// Stops at a state that breaks a property, so that it is kept and reported.
     #[inline]
     pub(crate) fn settle(
         &self,
-        mut state: M::State,
-        tell: &mut dyn FnMut(usize, u32, M::State),
-    ) -> M::State {
-        if !self.reductions.fuse {
-            return state;
-        }
-        for _ in 0..LONGEST_CHAIN {
-            if self.model.broken(&state) != 0 {
-                return state;
+        mut state: M::Open,
+        tell: &mut dyn FnMut(usize, u32, &M::Open),
+    ) -> Settled<M::Open> {
+        let mut fused = 0;
+        loop {
+            let broken = self.model.broken(&state);
+            if !self.reductions.fuse || broken != 0 || fused == LONGEST_CHAIN {
+                return Settled { state, broken, fused };
             }
-            let ready = |process: &usize| self.model.may_fuse(&state, *process);
-            let Some(process) = (0..self.model.processes()).find(ready) else { return state };
-            let mut taken = None;
-            self.model.steps(&state, process, &mut |choice, next| {
-                assert!(taken.is_none(), "process {process} may fuse a step and has two");
-                taken = Some((choice, next));
-            });
-            let (choice, next) = taken.expect("a process that may fuse a step has one");
-            tell(process, choice, next);
+            let Some((process, choice, next)) = self.fusable(&state) else {
+                return Settled { state, broken, fused };
+            };
+            tell(process, choice, &next);
             state = next;
+            fused += 1;
         }
-        state
+    }
+
+    /// The only step of the first process that may fuse one.
+    #[inline]
+    fn fusable(&self, state: &M::Open) -> Option<(usize, u32, M::Open)> {
+        for process in (0..self.model.processes()).filter(|p| self.model.may_fuse(state, *p)) {
+            let mut step = None;
+            let mut count = 0;
+            self.model.steps(state, process, &mut |choice, next| {
+                count += 1;
+                step = Some((process, choice, next));
+            });
+            if count == 1 {
+                return step;
+            }
+        }
+        None
     }
 }

@@ -73,14 +73,14 @@ impl<S: Packed> Witness<S> {
     ///
     /// The first place at which it is not.
     pub fn replay<M: Model<State = S>>(&self, model: &M) -> Result<(), ReplayError> {
-        if !model.initial().contains(&self.start) {
+        if !model.initial().iter().any(|open| model.close(open) == self.start) {
             return Err(ReplayError::Start);
         }
         let mut state = self.start;
         for (index, step) in self.steps.iter().enumerate() {
             let mut possible = false;
-            model.steps(&state, step.process, &mut |choice, next| {
-                possible |= choice == step.choice && next == step.state;
+            model.steps(&model.open(&state), step.process, &mut |choice, next| {
+                possible |= choice == step.choice && model.close(&next) == step.state;
             });
             if !possible {
                 return Err(ReplayError::Step { index });
@@ -114,14 +114,15 @@ fn predecessor<M: Model>(
     level: usize,
     target: &M::State,
 ) -> M::State {
-    debug_assert!(store.contains(target));
+    debug_assert!(store.find(target).is_some(), "the way ends at a state that was visited");
     let mut least: Option<M::State> = None;
     for state in store.level(level) {
         if least.is_some_and(|known| known <= *state) {
             continue;
         }
         let mut leads = false;
-        successors.each(state, &mut |next| leads |= next == *target);
+        let open = successors.model.open(state);
+        successors.each(&open, &mut |next| leads |= next.state == *target);
         if leads {
             least = Some(*state);
         }
@@ -132,53 +133,58 @@ fn predecessor<M: Model>(
 /// The run of the model that passes by these representatives.
 fn tell<M: Model>(successors: &Successors<'_, M>, way: &[M::State]) -> Witness<M::State> {
     let model = successors.model;
-    let mut steps = Vec::new();
     // An initial state whose representative is the first of the way.
-    let mut begun = None;
-    for start in model.initial() {
-        let mut fused = Vec::new();
-        let state = successors.settle(start, &mut |process, choice, state| {
-            fused.push(Step { process, choice, state });
-        });
-        if successors.canonical(&state) == way[0] {
-            begun = Some((start, state, fused));
-            break;
-        }
-    }
-    let (start, mut state, fused) = begun.expect("the way begins at an initial state");
-    steps.extend(fused);
+    let begun = model.initial().into_iter().find_map(|start| {
+        let packed = model.close(&start);
+        let mut steps = Vec::new();
+        let state = settle(successors, start, &mut steps);
+        (successors.close(state.clone()) == way[0]).then_some((packed, state, steps))
+    });
+    let (start, mut state, mut steps) = begun.expect("the way begins at an initial state");
     for target in &way[1..] {
-        let next = one_level(successors, &state, target);
-        state = next.last().expect("a level is at least one step").state;
-        steps.extend(next);
+        state = one_level(successors, &state, target, &mut steps);
     }
     Witness { start, steps, levels: (way.len() - 1) as u32 }
 }
 
-/// The steps from a state to one whose representative is `target`.
+/// Takes the steps from a state to one whose representative is `target`.
 fn one_level<M: Model>(
     successors: &Successors<'_, M>,
-    state: &M::State,
+    state: &M::Open,
     target: &M::State,
-) -> Vec<Step<M::State>> {
+    steps: &mut Vec<Step<M::State>>,
+) -> M::Open {
     let model = successors.model;
+    let before = steps.len();
     for process in 0..model.processes() {
-        let mut way = None;
+        let mut reached = None;
         model.steps(state, process, &mut |choice, next| {
-            if way.is_some() {
+            if reached.is_some() {
                 return;
             }
-            let mut steps = vec![Step { process, choice, state: next }];
-            let end = successors.settle(next, &mut |process, choice, state| {
-                steps.push(Step { process, choice, state });
-            });
-            if successors.canonical(&end) == *target {
-                way = Some(steps);
+            steps.push(Step { process, choice, state: model.close(&next) });
+            let end = settle(successors, next, steps);
+            if successors.close(end.clone()) == *target {
+                reached = Some(end);
+            } else {
+                steps.truncate(before);
             }
         });
-        if let Some(steps) = way {
-            return steps;
+        if let Some(end) = reached {
+            return end;
         }
     }
     unreachable!("equal states have equal successors")
+}
+
+/// Takes the fused steps after a state.
+fn settle<M: Model>(
+    successors: &Successors<'_, M>,
+    state: M::Open,
+    steps: &mut Vec<Step<M::State>>,
+) -> M::Open {
+    let mut tell = |process, choice, open: &M::Open| {
+        steps.push(Step { process, choice, state: successors.model.close(open) });
+    };
+    successors.settle(state, &mut tell).state
 }

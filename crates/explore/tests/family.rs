@@ -4,8 +4,11 @@
 #[path = "family/mod.rs"]
 mod model;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use model::{Family, Policy};
-use shootdown_explore::{Exploration, Options, Outcome, Reductions, explore};
+use shootdown_explore::{Exploration, Limits, Model, Options, Outcome, Reductions, explore};
 
 fn unreduced(model: &Family) -> Exploration<u64> {
     explore(model, &Options { reductions: Reductions::NONE, threads: 2, ..Options::default() })
@@ -130,4 +133,76 @@ fn one_thread_and_several_report_the_same() {
             assert_eq!(one.violations[0].witness, many.violations[0].witness);
         }
     }
+}
+
+/// Adds up how many states each representative stands for.
+struct Orbits {
+    family: Family,
+    sum: AtomicU64,
+}
+
+impl Model for Orbits {
+    type State = u64;
+    type Open = u64;
+
+    /// A state is opened once: when it is expanded.
+    fn open(&self, state: &u64) -> u64 {
+        self.sum.fetch_add(self.family.orbit(state), Ordering::Relaxed);
+        *state
+    }
+
+    fn close(&self, open: &u64) -> u64 {
+        *open
+    }
+
+    fn initial(&self) -> Vec<u64> {
+        self.family.initial()
+    }
+
+    fn processes(&self) -> usize {
+        self.family.processes()
+    }
+
+    fn steps(&self, state: &u64, process: usize, each: &mut dyn FnMut(u32, u64)) {
+        self.family.steps(state, process, each);
+    }
+
+    fn broken(&self, state: &u64) -> u64 {
+        self.family.broken(state)
+    }
+
+    fn is_end(&self, state: &u64) -> bool {
+        self.family.is_end(state)
+    }
+
+    fn canonical(&self, state: u64) -> u64 {
+        self.family.canonical(state)
+    }
+}
+
+/// Representatives, the states that they stand for, and levels.
+fn orbits(pages: usize, devices: usize) -> (u64, u64, u32) {
+    let family = Family::new(pages, 1, devices, Policy::UnderLock);
+    let model = Orbits { family, sum: AtomicU64::new(0) };
+    let options = Options {
+        reductions: Reductions { fuse: false, symmetry: true },
+        threads: 2,
+        limits: Limits { states: u64::MAX, bytes: 8 << 30, time: Duration::MAX },
+        ..Options::default()
+    };
+    let found = explore(&model, &options);
+    assert_eq!(found.outcome, Outcome::Complete, "{} bytes", found.bytes);
+    assert!(found.violations.is_empty() && found.deadlock.is_none());
+    (found.states, model.sum.into_inner(), found.depth + 1)
+}
+
+#[test]
+fn the_orbits_hold_as_many_states_as_there_are_without_symmetry() {
+    assert_eq!(orbits(3, 2), (148_948, 286_624, 40));
+}
+
+#[test]
+#[ignore = "takes minutes and 1.2 GB: cargo test --test family -- --ignored"]
+fn four_pages_and_three_devices_fit_in_eight_gibibytes() {
+    assert_eq!(orbits(4, 3), (84_581_000, 485_086_736, 62));
 }

@@ -1,7 +1,7 @@
 //! A search that gives up says what it has covered, and one that is stuck says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use shootdown_explore::{
@@ -26,6 +26,15 @@ impl<const N: usize> Counters<N> {
 
 impl<const N: usize> Model for Counters<N> {
     type State = [u64; N];
+    type Open = [u64; N];
+
+    fn open(&self, state: &[u64; N]) -> [u64; N] {
+        *state
+    }
+
+    fn close(&self, open: &[u64; N]) -> [u64; N] {
+        *open
+    }
 
     fn initial(&self) -> Vec<[u64; N]> {
         vec![Packed::ZERO]
@@ -44,10 +53,10 @@ impl<const N: usize> Model for Counters<N> {
         }
     }
 
-    fn canonical(&self, state: &[u64; N]) -> [u64; N] {
+    fn canonical(&self, state: [u64; N]) -> [u64; N] {
         let mut values: Vec<u64> = self.fields.iter().map(|field| state.get(*field)).collect();
         values.sort_unstable();
-        let mut sorted = *state;
+        let mut sorted = state;
         for (field, value) in self.fields.iter().zip(values) {
             sorted.set(*field, value);
         }
@@ -66,6 +75,7 @@ const PLAIN: Options = Options {
     reductions: Reductions::NONE,
     first_violation_only: false,
     properties: u64::MAX,
+    trapped: false,
     progress: None,
 };
 
@@ -121,6 +131,53 @@ fn progress_is_told() {
     assert!(told > 0 && told <= found.states);
 }
 
+/// A counter that has no room for more than 9.
+#[derive(Default)]
+struct Full {
+    full: AtomicBool,
+}
+
+impl Model for Full {
+    type State = u64;
+    type Open = u64;
+
+    fn open(&self, state: &u64) -> u64 {
+        *state
+    }
+
+    fn close(&self, open: &u64) -> u64 {
+        self.full.fetch_or(*open > 9, Ordering::Relaxed);
+        (*open).min(9)
+    }
+
+    fn initial(&self) -> Vec<u64> {
+        vec![0]
+    }
+
+    fn processes(&self) -> usize {
+        1
+    }
+
+    fn steps(&self, state: &u64, _: usize, each: &mut dyn FnMut(u32, u64)) {
+        each(0, state + 1);
+    }
+
+    fn broken(&self, state: &u64) -> u64 {
+        u64::from(*state > 9)
+    }
+
+    fn stopped(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn a_model_that_cannot_go_on_ends_the_search_before_it_is_believed() {
+    let found = explore(&Full::default(), &PLAIN);
+    assert_eq!(found.outcome, Outcome::Limit { stop: Stop::Model, complete_to_depth: 9 });
+    assert_eq!((found.states, found.violations.len()), (10, 0));
+}
+
 /// Two processes that take two locks in opposite orders.
 struct Abba {
     pc: [Field; 2],
@@ -129,6 +186,15 @@ struct Abba {
 
 impl Model for Abba {
     type State = u64;
+    type Open = u64;
+
+    fn open(&self, state: &u64) -> u64 {
+        *state
+    }
+
+    fn close(&self, open: &u64) -> u64 {
+        *open
+    }
 
     fn initial(&self) -> Vec<u64> {
         vec![0]

@@ -29,6 +29,15 @@ struct Device {
     bad: Field,
 }
 
+impl Device {
+    /// All that tells it from another one.
+    fn key(&self, state: &u64) -> u64 {
+        let mut key = state.get(self.left) << 2 | state.get(self.seen) << 1;
+        key |= state.get(self.bad);
+        self.tlb.iter().fold(key, |key, field| key << 2 | state.get(*field))
+    }
+}
+
 pub(crate) struct Family {
     pages: usize,
     policy: Policy,
@@ -61,6 +70,15 @@ impl Family {
     pub(crate) fn per_page_locks(mut self) -> Self {
         self.per_page_locks = true;
         self
+    }
+
+    /// How many states differ from this one only by which device is which.
+    pub(crate) fn orbit(&self, state: &u64) -> u64 {
+        let mut keys: Vec<u64> = self.devices.iter().map(|device| device.key(state)).collect();
+        keys.sort_unstable();
+        let factorial = |n: usize| (1..=n as u64).product::<u64>();
+        let equal = keys.chunk_by(|a, b| a == b).map(|equal| factorial(equal.len()));
+        factorial(keys.len()) / equal.product::<u64>()
     }
 
     fn entry(&self, state: &u64, page: usize) -> u64 {
@@ -122,6 +140,15 @@ impl Family {
 
 impl Model for Family {
     type State = u64;
+    type Open = u64;
+
+    fn open(&self, state: &u64) -> u64 {
+        *state
+    }
+
+    fn close(&self, open: &u64) -> u64 {
+        *open
+    }
 
     fn initial(&self) -> Vec<u64> {
         let mut state = 0;
@@ -179,15 +206,10 @@ impl Model for Family {
         }
     }
 
-    fn canonical(&self, state: &u64) -> u64 {
-        let read = |device: &Device| {
-            let mut key = state.get(device.left) << 2 | state.get(device.seen) << 1;
-            key |= state.get(device.bad);
-            device.tlb.iter().fold(key, |key, field| key << 2 | state.get(*field))
-        };
+    fn canonical(&self, state: u64) -> u64 {
         let mut order: Vec<usize> = (0..self.devices.len()).collect();
-        order.sort_by_key(|device| read(&self.devices[*device]));
-        let mut sorted = *state;
+        order.sort_by_key(|device| self.devices[*device].key(&state));
+        let mut sorted = state;
         for (to, from) in self.devices.iter().zip(order.iter().map(|from| &self.devices[*from])) {
             let pairs = to.tlb.iter().zip(&from.tlb);
             let rest = [(&to.left, &from.left), (&to.seen, &from.seen), (&to.bad, &from.bad)];
