@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // shootdown-litmus 1
 // An IOMMU whose devices have ATCs of their own and use process addresses.
-// The IOTLB walks the page table when it likes; the ATC asks the IOTLB.
+// The IOTLB walks the page table when it likes; the ATC asks the IOTLB. Each
+// invalidation is posted and waited for at once, so no queue is needed here.
 
 iotlb U <- mm;
 atc T <- U;
-queue Q -> U, T : in_order;
 device dev : T, pasid 1, order waits;
 
 static void ats_invalidate(struct mmu_notifier *mn, struct mm_struct *mm,
                            unsigned long start, unsigned long end)
 {
-    q_iotlb_inv(Q, U, start, end);
-    q_sync(Q);
-    q_atc_inv(Q, T, start, end);
-    q_sync(Q);
+    tlb_flush(U, start, end);           // the source first: else T takes it back
+    tlb_flush(T, start, end);
 }
 static const struct mmu_notifier_ops ats_ops = { .invalidate_range = ats_invalidate };
 subscribe mm : ats_ops;

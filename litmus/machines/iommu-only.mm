@@ -3,14 +3,12 @@
 // An IOMMU alone: devices have no TLB of their own.
 
 iotlb U <- mm;
-queue Q -> U : in_order;
 device dev : U, pasid 1, order waits;
 
 static void iommu_invalidate(struct mmu_notifier *mn, struct mm_struct *mm,
                              unsigned long start, unsigned long end)
 {
-    q_iotlb_inv(Q, U, start, end);
-    q_sync(Q);
+    tlb_flush(U, start, end);
 }
 static const struct mmu_notifier_ops iommu_ops = { .invalidate_range = iommu_invalidate };
 subscribe mm : iommu_ops;

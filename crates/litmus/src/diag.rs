@@ -101,6 +101,13 @@ impl Diagnostics {
         Diagnostics { files, list }
     }
 
+    /// One error about a place of a program that was read without errors.
+    pub fn about(files: &Files, span: Span, message: impl Into<String>, help: &str) -> Diagnostics {
+        let diagnostic = Diagnostic::error(span, message);
+        let diagnostic = if help.is_empty() { diagnostic } else { diagnostic.help(help) };
+        Diagnostics { files: files.clone(), list: vec![diagnostic] }
+    }
+
     /// The messages.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter()

@@ -67,6 +67,20 @@ pub enum Finding {
     Rest,
     /// An outcome that ideal memory lacks and no obligation names.
     Outcome,
+    // Errors of the program.
+    Deadlock,
+    /// Something that may sleep was called under a spin lock.
+    Sleep,
+    /// A lock was dropped that was not taken, or kept at the end.
+    Unlock,
+    /// A range was closed that was not open, or left open.
+    Range,
+    /// A word was read that nobody wrote.
+    Undefined,
+    /// A `WARN_ON` held.
+    Warning,
+    /// A page was used that nobody has.
+    Page,
 }
 
 /// How often the condition holds.
@@ -79,7 +93,7 @@ pub enum HowOften {
 }
 
 /// The words of a verdict.
-pub(crate) const VERDICTS: [(&str, Option<Finding>); 11] = [
+pub(crate) const VERDICTS: [(&str, Option<Finding>); 18] = [
     ("FREE", Some(Finding::Free)),
     ("NEW", Some(Finding::New)),
     ("COPY", Some(Finding::Copy)),
@@ -91,6 +105,13 @@ pub(crate) const VERDICTS: [(&str, Option<Finding>); 11] = [
     ("RECLAIM", Some(Finding::Reclaim)),
     ("REST", Some(Finding::Rest)),
     ("outcome", Some(Finding::Outcome)),
+    ("deadlock", Some(Finding::Deadlock)),
+    ("sleep", Some(Finding::Sleep)),
+    ("unlock", Some(Finding::Unlock)),
+    ("range", Some(Finding::Range)),
+    ("undefined", Some(Finding::Undefined)),
+    ("warning", Some(Finding::Warning)),
+    ("page", Some(Finding::Page)),
 ];
 
 /// What a run is done with.

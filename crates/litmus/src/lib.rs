@@ -36,6 +36,7 @@
 //! whatever the bytes, the answer is a program or [`Diagnostics`].
 
 mod ast;
+mod builtin;
 mod check;
 mod diag;
 mod expect;
@@ -138,7 +139,8 @@ fn read_variant(
     errors.extend(lexed.errors);
     let done = preprocess::preprocess(&mut files, root, lexed.tokens, sources, variant);
     errors.extend(done.errors);
-    let tree = parse::parse(done.tokens);
+    let mut tree = parse::parse(done.tokens);
     errors.extend(tree.errors);
+    builtin::add(&mut tree.test, &mut files, &mut errors);
     Ok(Read { files, header, test: tree.test, switches: done.switches, errors })
 }

@@ -146,9 +146,6 @@ pub(crate) const CALLBACKS: [(&str, &str, &[Type]); 13] = {
     ]
 };
 
-/// Handlers that need no definition: the machine's own.
-pub(crate) const HANDLERS: [&str; 2] = ["handle_mm_fault", "do_page_request"];
-
 /// Attributes of a `map` line beside `xN`.
 pub(crate) const ATTRIBUTES: [&str; 12] =
     ["ro", "rw", "none", "clean", "dirty", "anon", "file", "shmem", "zero", "cow", "excl", "huge"];

@@ -403,8 +403,8 @@ pub struct Subscription {
 pub struct FaultHandler {
     /// Whose faults.
     pub who: FaultSource,
-    /// What is called.
-    pub handler: Handler,
+    /// What is called: with a `struct vm_fault *` or an address.
+    pub handler: FunctionId,
     /// The line.
     pub span: Span,
 }
@@ -416,15 +416,6 @@ pub enum FaultSource {
     Cpu,
     /// A device or a TLB.
     Object(ObjectId),
-}
-
-/// What is called on a fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Handler {
-    /// A function of the file: with a `struct vm_fault *` or an address.
-    Function(FunctionId),
-    /// The machine's own.
-    Builtin(Name),
 }
 
 /// A place that a condition looks at when all is over.

@@ -85,6 +85,11 @@ impl Files {
         FileId(self.files.len() as u32 - 1)
     }
 
+    /// All of them, the test's own first.
+    pub fn iter(&self) -> impl Iterator<Item = &File> {
+        self.files.iter()
+    }
+
     /// The file, if the id is of this table.
     pub fn file(&self, id: FileId) -> Option<&File> {
         self.files.get(id.0 as usize)

@@ -51,7 +51,34 @@ fn every_seed_checks_in_every_variant() {
         assert!(count >= 2, "{} has no variants", path.display());
         all += count;
     }
-    assert_eq!(all, 47);
+    assert_eq!(all, 50);
+}
+
+#[test]
+fn every_path_call_and_check_is_judged_in_every_variant() {
+    use shootdown_litmus::Setting;
+    for folder in ["user", "paths", "checks"] {
+        let files = files(folder, "litmus");
+        assert!(!files.is_empty(), "{folder}");
+        for path in files {
+            let (count, messages) = check(&path);
+            assert_eq!(messages, "", "{}", path.display());
+            assert!(count >= 2, "{} has no variants", path.display());
+            let sources = Directories(vec![root()]);
+            let text = read_file(&path).expect("a text");
+            let offered = variants("t", &text, &sources).expect("a file that parses");
+            for variant in offered.listed {
+                let program =
+                    check_source("t", &text, &sources, &variant).expect("a file that checks");
+                let setting =
+                    Setting { variant: variant.clone(), model: "sc", ..Setting::default() };
+                let line = program.expectations.judge(&setting);
+                let line = line.unwrap_or_else(|| panic!("{}: {variant}", path.display()));
+                assert!(!line.claims.is_empty(), "{}: {variant}", path.display());
+                assert!(line.outcome.is_some(), "{}: {variant}", path.display());
+            }
+        }
+    }
 }
 
 #[test]

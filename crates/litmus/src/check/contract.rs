@@ -5,8 +5,7 @@ use crate::ast::{self, ExprKind as A, Test};
 use crate::diag::{Diagnostic, nearest};
 use crate::names;
 use crate::program::{
-    Contract, ContractKind, FaultHandler, FaultSource, FunctionId, Handler, ObjectKind,
-    Subscription,
+    Contract, ContractKind, FaultHandler, FaultSource, FunctionId, ObjectKind, Subscription,
 };
 use crate::types::Type;
 
@@ -209,10 +208,7 @@ impl Checker {
                                 .also(defined, "defined here"),
                         );
                     }
-                    Handler::Function(id)
-                }
-                None if names::HANDLERS.contains(&&*name.name) => {
-                    Handler::Builtin(name.name.clone())
+                    id
                 }
                 _ => {
                     self.unknown("fault handler", name, |e| matches!(e, Entity::Function(_)));

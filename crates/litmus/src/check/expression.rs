@@ -284,6 +284,8 @@ impl BodyChecker<'_> {
                 _ => T::Int,
             },
             (T::Rights, T::Rights) if bits => T::Rights,
+            // The pages behind a huge entry follow each other.
+            (T::Page, b) if b.is_number() && sum => T::Page,
             (a, b) if address(a) && b.is_number() && (sum || bits) => a,
             (a, b) if a.is_number() && address(b) && (op == BinaryOp::Add || bits) => b,
             (a, b) if address(a) && a == b && op == BinaryOp::Subtract => T::Int,

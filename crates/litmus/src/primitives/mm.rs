@@ -260,6 +260,12 @@ pub(super) static ROWS: &[Primitive] = &[
     // Faults on behalf of a program.
     row("fault_in_write", &[&[Address]], VOID, Action::FaultIn(Write::Yes), &[Tag::Sleeps], "the fault that a write would take, if it would"),
     row("fault_in_read", &[&[Address]], VOID, Action::FaultIn(Write::No), &[Tag::Sleeps], "the fault that a read would take, if it would"),
+    // What faults may grant, and what a child begins with.
+    row("vma_set_rights", &[&[Address, Rights]], VOID, Action::SetRights, &[Tag::Store], "what faults at an address may grant from now on; NONE once it is unmapped"),
+    row("vma_rights", &[&[Address]], Gives::One(Type::Rights), Action::AskRights, &[Tag::Load], "what faults at an address may grant"),
+    row("copy_one_pte", &[&[Space, Address]], VOID, Action::ForkEntry, TABLE, "the child's entry of an address: the parent's, write-protected"),
+    row("copy_all_ptes", &[&[Space]], VOID, Action::ForkEntry, TABLE, "the child's entries: the parent's, write-protected"),
+    row("pte_offset_table", &[&[Page, Address]], Gives::One(Type::PtePtr), Action::TableEntry, PURE, "the entry of an address in a table that need not be hooked in"),
     // Words that kernel code is full of.
     row("likely", &[&[Truth]], Gives::OfArgument, Action::Same, PURE, "gives its argument"),
     row("unlikely", &[&[Truth]], Gives::OfArgument, Action::Same, PURE, "gives its argument"),

@@ -443,6 +443,16 @@ pub enum Action {
     PageBehind(bool),
     /// `[address]`: an access that faults if it has to.
     FaultIn(Write),
+    /// `[address, rights]`: what faults may grant there from now on.
+    SetRights,
+    /// `[address]`: what faults may grant there.
+    AskRights,
+    /// `[space]` or `[space, address]`: the child's entries are the parent's,
+    /// write-protected.
+    ForkEntry,
+    /// `[page, address]`: gives the entry in a table that need not be hooked
+    /// in.
+    TableEntry,
     /// See the call.
     User(UserCall),
     /// `[truth]`: it is an error if it holds.
