@@ -1,0 +1,261 @@
+//! Calls: of functions, of callbacks of subscribers, of user-level operations.
+
+use shootdown_litmus::primitives::UserCall;
+use shootdown_litmus::program::{ContractKind, FieldId, FunctionId};
+use shootdown_litmus::{Name, Span, Type};
+
+use super::{Binding, Builder, Cursor, Result, Target, sum, unsupported};
+use crate::code::{ContractCall, Node};
+use crate::expr::{Expr, Reg};
+use crate::op::Op;
+
+impl Builder<'_, '_> {
+    /// Writes out a call of a function.
+    pub(super) fn call(
+        &mut self,
+        at: &mut Cursor,
+        id: FunctionId,
+        arguments: Vec<Binding>,
+        into: Option<Reg>,
+        span: Span,
+    ) -> Result<()> {
+        let program = self.cx.program;
+        let function = &program.functions[id.index()];
+        let env = self.locals(&function.body, arguments.clone());
+        for (index, argument) in arguments.into_iter().enumerate() {
+            if let (Binding::Value(value), Binding::Value(Expr::Reg(reg))) =
+                (argument, &env.locals[index])
+            {
+                self.set(at, *reg, value);
+            }
+        }
+        let Some(contract) = &function.contract else {
+            return self.inline(at, id, env, into);
+        };
+        let name = &function.name;
+        let mut wanted = Vec::new();
+        for argument in &contract.arguments {
+            wanted.push(self.expr(&env, argument)?);
+        }
+        let number = self.cx.contracts.len();
+        let forks = matches!(contract.kind, ContractKind::Fork | ContractKind::ForkPerPage);
+        let child = if forks { self.child(id) } else { None };
+        self.cx.contracts.push(ContractCall {
+            thread: self.thread,
+            function: id,
+            kind: contract.kind,
+            space: self.space,
+            child,
+            objects: Vec::new(),
+        });
+        // What changes nothing has nothing to begin or to return from.
+        let silent = matches!(contract.kind, ContractKind::Nop | ContractKind::Pin);
+        if !silent {
+            self.step(at, Op::Begin { contract: number, arguments: wanted }, span, name);
+        }
+        match self.cx.target {
+            Target::Machine => self.inline(at, id, env, into)?,
+            Target::Ideal => {
+                if contract.kind == ContractKind::LazyFree {
+                    self.refuse("`lazyfree` is not specified yet", contract.span);
+                }
+                if !silent {
+                    self.step(at, Op::Moment { contract: number }, span, name);
+                }
+                if let Some(into) = into {
+                    self.unknown.push((into, span, name.clone()));
+                    self.set(at, into, Expr::Const(0));
+                }
+            }
+        }
+        if !silent {
+            self.step(at, Op::Return { contract: number }, span, name);
+        }
+        if let Some(child) = child {
+            self.step(at, Op::Born { space: child }, span, name);
+        }
+        Ok(())
+    }
+
+    /// Writes out a function where its call stands.
+    fn inline(
+        &mut self,
+        at: &mut Cursor,
+        id: FunctionId,
+        env: super::Env,
+        into: Option<Reg>,
+    ) -> Result<()> {
+        let program = self.cx.program;
+        let function = &program.functions[id.index()];
+        let after = self.fresh();
+        self.functions.push(id);
+        let start = self.body(&function.body, env, after, into);
+        self.functions.pop();
+        self.nodes[*at] = Node::Jump(start?);
+        *at = after;
+        Ok(())
+    }
+
+    /// The address space that a function, or what it calls, makes.
+    fn child(&self, id: FunctionId) -> Option<usize> {
+        use shootdown_litmus::primitives::Action;
+        use shootdown_litmus::program::{Arg, ExprKind, OpKind};
+        let program = self.cx.program;
+        program.functions[id.index()].body.ops.iter().find_map(|op| match &op.kind {
+            OpKind::Primitive { primitive, args, .. }
+                if matches!(primitive.action, Action::User(UserCall::Fork) | Action::ForkEntry) =>
+            {
+                args.iter().find_map(|arg| match arg {
+                    Arg::Value(value) => match value.kind {
+                        ExprKind::Space(space) => Some(space.index()),
+                        _ => None,
+                    },
+                    _ => None,
+                })
+            }
+            OpKind::Call { function, .. } => self.child(*function),
+            _ => None,
+        })
+    }
+
+    /// Calls every subscriber of an address space that has one of these
+    /// callbacks.
+    pub(super) fn callbacks(
+        &mut self,
+        at: &mut Cursor,
+        names: &[&str],
+        start: &Expr,
+        end: &Expr,
+        entry: Option<&Expr>,
+        span: Span,
+    ) -> Result<()> {
+        let program = self.cx.program;
+        for subscription in &program.subscriptions {
+            if subscription.space.index() != self.space {
+                continue;
+            }
+            for (name, id) in &subscription.callbacks {
+                if !names.contains(&&**name) {
+                    continue;
+                }
+                let function = &program.functions[id.index()];
+                let mut addresses = [start.clone(), end.clone()].into_iter();
+                let mut arguments = Vec::new();
+                for local in &function.body.locals[..function.body.parameters] {
+                    arguments.push(match local.ty {
+                        Type::Record(record) => {
+                            let fields = &program.records[record.0 as usize].fields;
+                            let mut values = std::collections::HashMap::new();
+                            for (index, field) in fields.iter().enumerate() {
+                                let value = match &*field.name {
+                                    "start" => start.clone(),
+                                    "end" => end.clone(),
+                                    "mm" => Expr::Const(self.space as i64 + 1),
+                                    _ => continue,
+                                };
+                                values.insert(FieldId(index as u32), value);
+                            }
+                            self.records.push(values);
+                            Binding::Record(self.records.len() - 1)
+                        }
+                        Type::Space => Binding::Value(Expr::Const(self.space as i64 + 1)),
+                        Type::Pte => Binding::Value(entry.cloned().unwrap_or(Expr::Const(0))),
+                        Type::VirtAddr | Type::Long | Type::IntPtr => {
+                            Binding::Value(addresses.next().unwrap_or(Expr::Const(0)))
+                        }
+                        _ => Binding::Value(Expr::Const(0)),
+                    });
+                }
+                self.call(at, *id, arguments, None, span)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A call of a user program: the function of the file that is its path.
+    pub(super) fn user_call(
+        &mut self,
+        at: &mut Cursor,
+        call: UserCall,
+        arguments: Vec<Expr>,
+        into: Option<Reg>,
+        span: Span,
+    ) -> Result<()> {
+        let number = |index: usize| arguments.get(index).and_then(Expr::constant);
+        let (name, kept) = match call {
+            UserCall::Mmap => ("sys_mmap", 1),
+            UserCall::Munmap => ("sys_munmap", 1),
+            UserCall::Mremap => ("sys_mremap", 2),
+            UserCall::Fork => ("sys_fork", 0),
+            UserCall::Exit => ("sys_exit", 0),
+            UserCall::Mprotect => match number(1) {
+                Some(0) => ("sys_mprotect_none", 1),
+                Some(rights) if rights & 2 != 0 => ("sys_mprotect_rw", 1),
+                Some(_) => ("sys_mprotect_ro", 1),
+                None => return unsupported("rights that are computed while the test runs", span),
+            },
+            UserCall::Madvise => match number(1) {
+                Some(4) => ("sys_madvise_dontneed", 1),
+                Some(8) => ("sys_madvise_free", 1),
+                Some(20 | 21) => ("sys_madvise_pageout", 1),
+                _ => return unsupported("an advice that has no path", span),
+            },
+        };
+        let Some((id, function)) = self.function(name) else {
+            let call = name.trim_start_matches("sys_");
+            let why = format!(
+                "`{call}` has no path; include one, such as <kernel/v6.1/calls>, or define `{name}`"
+            );
+            return unsupported(why, span);
+        };
+        if function.body.parameters != kept {
+            return unsupported(format!("`{name}` has to have {kept} parameters"), span);
+        }
+        let arguments = arguments.into_iter().take(kept).map(Binding::Value).collect();
+        self.call(at, id, arguments, into, span)
+    }
+
+    /// A flush of the CPU TLBs, and what hangs off it.
+    pub(super) fn flush_cpu(
+        &mut self,
+        at: &mut Cursor,
+        range: Option<(Expr, Expr)>,
+        local: bool,
+        span: Span,
+        name: &Name,
+    ) -> Result<()> {
+        let (start, end) = range.clone().unwrap_or((Expr::Const(1), self.last_address()));
+        let range = range.map(|(start, end)| crate::op::Range { start, end });
+        self.step(at, Op::FlushCpu { space: self.space, range, local }, span, name);
+        if self.cx.dials.cpu_flush_notifies && !local {
+            self.tell(at, &start, &end, span)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the secondary TLBs, now.
+    pub(super) fn tell(
+        &mut self,
+        at: &mut Cursor,
+        start: &Expr,
+        end: &Expr,
+        span: Span,
+    ) -> Result<()> {
+        let names = ["invalidate_range", "arch_invalidate_secondary_tlbs"];
+        self.callbacks(at, &names, start, end, None, span)
+    }
+
+    /// The first address after all pages.
+    pub(super) fn last_address(&self) -> Expr {
+        Expr::Const(self.cx.shape.pages.len() as i64 + 1)
+    }
+
+    /// The range that one address or two name.
+    pub(super) fn range(&self, values: &[Expr]) -> (Expr, Expr) {
+        match values {
+            [start, end, ..] => (start.clone(), end.clone()),
+            [start] => (start.clone(), sum(start.clone(), Expr::Const(1))),
+            [] => (Expr::Const(1), self.last_address()),
+        }
+    }
+}

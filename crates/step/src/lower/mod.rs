@@ -1,0 +1,620 @@
+//! From a checked program to steps.
+//!
+//! Every call is written out: functions, callbacks of subscribers, and at each
+//! access that may fault its handler. So a thread is one graph over registers,
+//! without a stack, and most addresses are constants. What one call site and
+//! another call of the same function do not share costs code, not states.
+//!
+//! There are two targets. For the machine everything is written out; for ideal
+//! memory a function with a contract is its specification, faults do not
+//! exist, and code without a contract that touches tables is refused.
+
+mod actions;
+mod calls;
+mod faults;
+mod live;
+
+use std::collections::HashMap;
+
+use shootdown_litmus::primitives::Order;
+use shootdown_litmus::program::{
+    Body, Expr as TextExpr, ExprKind, FieldId, Function, FunctionId, OpKind, Place, PlaceKind,
+};
+use shootdown_litmus::{Name, Program, Span, Type};
+
+use crate::code::{ContractCall, Node, NodeId, Refusal, Site, ThreadCode, Variable};
+use crate::expr::{Expr, Reg};
+use crate::op::{Access, Op};
+use crate::shape::{ObjectShape, Shape};
+
+/// What the steps are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The machine: page tables, TLBs, kernel code.
+    Machine,
+    /// Ideal memory: contracts instead of the functions that state them.
+    Ideal,
+}
+
+/// What the kernel and the memory model make of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Dials {
+    /// CPUs have store buffers: full fences are steps.
+    pub tso: bool,
+    /// A CPU flush tells the secondary TLBs (since 6.6).
+    pub cpu_flush_notifies: bool,
+    /// `range_end` tells them (until 6.5).
+    pub range_end_invalidates: bool,
+}
+
+/// A program as steps.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// What there is.
+    pub shape: Shape,
+    /// What each thread does.
+    pub threads: Vec<ThreadCode>,
+    /// Calls of functions with a contract.
+    pub contracts: Vec<ContractCall>,
+    /// Why ideal memory has no answer; `None` for the machine.
+    pub refusal: Option<Refusal>,
+    /// What the reader of a verdict has to know.
+    pub notes: Vec<String>,
+}
+
+/// The checker has no meaning for this yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// One sentence.
+    pub why: String,
+    /// Where.
+    pub span: Span,
+}
+
+type Result<T> = std::result::Result<T, Unsupported>;
+
+/// Makes steps of a program.
+///
+/// # Errors
+///
+/// The first thing that the checker has no meaning for.
+pub fn lower(program: &Program, target: Target, dials: Dials) -> Result<Lowered> {
+    if let Some(not_covered) = program.not_covered.first() {
+        let why = format!("`{}`: {}", not_covered.primitive.name, not_covered.why);
+        return Err(Unsupported { why, span: not_covered.span });
+    }
+    let local =
+        program.functions.iter().map(|f| &f.body).chain(program.threads.iter().map(|t| &t.body));
+    let local_flushes = local.flat_map(|body| &body.ops).any(|op| {
+        use shootdown_litmus::primitives::{Action, FlushScope};
+        matches!(&op.kind, OpKind::Primitive { primitive, .. }
+            if primitive.action == Action::Flush(FlushScope::LocalPage))
+    });
+    let shape = Shape::of(program, local_flushes);
+    let mut lowering = Lowering {
+        program,
+        target,
+        dials,
+        shape,
+        contracts: Vec::new(),
+        refusal: None,
+        notes: Vec::new(),
+        sites: HashMap::new(),
+        tables: HashMap::new(),
+    };
+    lowering.shape.two_levels |= lowering.uses_upper_entries();
+    if target == Target::Ideal {
+        lowering.zero_frames();
+    }
+    let threads = (0..program.threads.len())
+        .map(|thread| Builder::new(&mut lowering, thread).thread())
+        .collect::<Result<Vec<_>>>()?;
+    let Lowering { mut shape, contracts, refusal, notes, .. } = lowering;
+    let mut contracts = contracts;
+    if target == Target::Ideal {
+        objects(&mut shape, &mut contracts);
+    }
+    for frame in &mut shape.frames {
+        let rest = if frame.site.is_some() { None } else { Some(0) };
+        frame.words.resize(shape.words_per_frame, rest);
+    }
+    Ok(Lowered { shape, threads, contracts, refusal, notes })
+}
+
+/// Ideal memory: what a call leaves behind has words of its own.
+fn objects(shape: &mut Shape, contracts: &mut [ContractCall]) {
+    use shootdown_litmus::program::ContractKind as K;
+    for call in contracts {
+        if !matches!(call.kind, K::Zap | K::Fork | K::ForkPerPage) {
+            continue;
+        }
+        for page in 0..shape.pages.len() {
+            call.objects.push(shape.frames.len());
+            shape.frames.push(crate::shape::Frame {
+                name: format!("{} after the call", shape.pages[page].name).into(),
+                words: vec![Some(0); shape.words_per_frame],
+                references: 0,
+                immortal: false,
+                owner: None,
+                site: Some(usize::MAX),
+            });
+        }
+    }
+}
+
+struct Lowering<'p> {
+    program: &'p Program,
+    target: Target,
+    dials: Dials,
+    shape: Shape,
+    contracts: Vec<ContractCall>,
+    refusal: Option<Refusal>,
+    notes: Vec<String>,
+    /// Frames of each place that allocates: how many times it was written out,
+    /// by thread.
+    sites: HashMap<(usize, Span), (usize, usize)>,
+    /// The table of each place that allocates one.
+    tables: HashMap<(usize, Span), usize>,
+}
+
+impl Lowering<'_> {
+    fn uses_upper_entries(&self) -> bool {
+        use shootdown_litmus::primitives::{Action, Level};
+        let bodies = self.program.functions.iter().map(|function| &function.body);
+        let threads = self.program.threads.iter().map(|thread| &thread.body);
+        bodies.chain(threads).flat_map(|body| &body.ops).any(|op| match &op.kind {
+            OpKind::Primitive { primitive, .. } => matches!(
+                primitive.action,
+                Action::Populate
+                    | Action::AllocTable
+                    | Action::FreeTable
+                    | Action::SetEntry(Level::Pmd, _)
+                    | Action::ReadEntry(Level::Pmd)
+                    | Action::WriteProtectEntry(Level::Pmd)
+                    | Action::ClearEntry { level: Level::Pmd, .. }
+            ),
+            _ => false,
+        })
+    }
+
+    /// Ideal memory: every name has words of its own, whatever frame it shares
+    /// until the first write. Names with the same shared backing keep sharing.
+    fn zero_frames(&mut self) {
+        let mut owner: HashMap<usize, usize> = HashMap::new();
+        for page in 0..self.shape.pages.len() {
+            let Some(frame) = self.shape.pages[page].frame else { continue };
+            let first = *owner.entry(frame).or_insert(page);
+            if first == page || self.shape.pages[page].shared {
+                continue;
+            }
+            let mut copy = self.shape.frames[frame].clone();
+            copy.name = format!("{} of {}", copy.name, self.shape.pages[page].name).into();
+            self.shape.frames.push(copy);
+            self.shape.pages[page].frame = Some(self.shape.frames.len() - 1);
+        }
+    }
+}
+
+/// What a local of a body is.
+#[derive(Clone, Debug)]
+enum Binding {
+    Value(Expr),
+    Record(usize),
+    /// A record pointer that was not set yet.
+    NoRecord,
+}
+
+/// The locals of one copy of a body.
+#[derive(Clone, Debug)]
+struct Env {
+    locals: Vec<Binding>,
+}
+
+struct Builder<'l, 'p> {
+    cx: &'l mut Lowering<'p>,
+    thread: usize,
+    space: usize,
+    nodes: Vec<Node>,
+    signed: Vec<bool>,
+    /// Records of the thread: their fields.
+    records: Vec<HashMap<FieldId, Expr>>,
+    functions: Vec<FunctionId>,
+    /// Handlers that are being written out.
+    handlers: Vec<FunctionId>,
+    /// Results that only a contract could know.
+    unknown: Vec<(Reg, Span, Name)>,
+}
+
+/// Where the next node goes.
+type Cursor = NodeId;
+
+impl<'l, 'p> Builder<'l, 'p> {
+    fn new(cx: &'l mut Lowering<'p>, thread: usize) -> Self {
+        let space = cx.shape.agents[thread].space;
+        Builder {
+            cx,
+            thread,
+            space,
+            nodes: Vec::new(),
+            signed: Vec::new(),
+            records: Vec::new(),
+            functions: Vec::new(),
+            handlers: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+
+    fn thread(mut self) -> Result<ThreadCode> {
+        let program = self.cx.program;
+        let thread = &program.threads[self.thread];
+        let end = self.fresh();
+        self.nodes[end] = Node::End;
+        let env = self.locals(&thread.body, Vec::new());
+        let start = self.body(&thread.body, env.clone(), end, None)?;
+        let mut variables = Vec::new();
+        for (at, local) in thread.body.locals.iter().enumerate() {
+            let (Some(name), Binding::Value(Expr::Reg(reg))) = (&local.name, &env.locals[at])
+            else {
+                continue;
+            };
+            let promised = thread.body.ops.iter().any(|op| match &op.kind {
+                OpKind::Call { into: Some(into), function, .. } => {
+                    into.index() == at && program.functions[function.index()].contract.is_some()
+                }
+                _ => false,
+            });
+            let number = matches!(local.ty, Type::Int | Type::Long) && !promised;
+            variables.push(Variable {
+                local: at as u32,
+                name: name.clone(),
+                register: Some(*reg),
+                number,
+            });
+        }
+        let mut initial = Vec::new();
+        for (local, value) in &thread.init {
+            if let Binding::Value(Expr::Reg(reg)) = &env.locals[local.index()] {
+                initial.push((*reg, self.cx.shape.initial(value)));
+            }
+        }
+        let graph =
+            live::Graph { nodes: self.nodes, signed: self.signed, start, initial, variables };
+        let (code, kept) = graph.finish(&self.unknown);
+        if let Some((span, name)) = kept
+            && self.cx.target == Target::Ideal
+        {
+            let why =
+                format!("the result of `{name}` is used, and its contract does not say what it is");
+            self.cx.refusal.get_or_insert(Refusal { why, span });
+        }
+        Ok(code)
+    }
+
+    fn refuse(&mut self, why: impl Into<String>, span: Span) {
+        if self.cx.target == Target::Ideal && self.cx.refusal.is_none() {
+            self.cx.refusal = Some(Refusal { why: why.into(), span });
+        }
+    }
+
+    fn fresh(&mut self) -> NodeId {
+        self.nodes.push(Node::End);
+        self.nodes.len() - 1
+    }
+
+    fn register(&mut self, ty: Type) -> Reg {
+        self.signed.push(matches!(ty, Type::Int | Type::Long | Type::Any));
+        Reg(u16::try_from(self.signed.len() - 1).expect("fewer than 65,536 registers"))
+    }
+
+    fn set(&mut self, at: &mut Cursor, into: Reg, value: Expr) {
+        let next = self.fresh();
+        self.nodes[*at] = Node::Set { value, into, next };
+        *at = next;
+    }
+
+    fn step(&mut self, at: &mut Cursor, op: Op, span: Span, name: &Name) -> NodeId {
+        let next = self.fresh();
+        let site = Site { span, functions: self.functions.clone(), name: name.clone() };
+        self.nodes[*at] = Node::Step { op, next, fault: None, number: 0, site };
+        std::mem::replace(at, next)
+    }
+
+    /// The locals of a body, with its arguments.
+    fn locals(&mut self, body: &Body, arguments: Vec<Binding>) -> Env {
+        let mut locals = Vec::new();
+        let mut arguments = arguments.into_iter();
+        for (at, local) in body.locals.iter().enumerate() {
+            let binding = match arguments.next() {
+                Some(Binding::Value(value)) => {
+                    // A parameter that is never assigned is its argument.
+                    let assigned = at >= body.parameters || assigns(body, at);
+                    match value {
+                        Expr::Const(_) if !assigned => Binding::Value(value),
+                        _ => Binding::Value(Expr::Reg(self.register(local.ty))),
+                    }
+                }
+                Some(other) => other,
+                None if local.owns_record => {
+                    self.records.push(HashMap::new());
+                    Binding::Record(self.records.len() - 1)
+                }
+                None if matches!(local.ty, Type::Record(_)) => Binding::NoRecord,
+                None => Binding::Value(Expr::Reg(self.register(local.ty))),
+            };
+            locals.push(binding);
+        }
+        Env { locals }
+    }
+
+    /// Writes a body out; gives where it begins. `after` is where it returns
+    /// to.
+    fn body(
+        &mut self,
+        body: &Body,
+        mut env: Env,
+        after: NodeId,
+        result: Option<Reg>,
+    ) -> Result<NodeId> {
+        let starts: Vec<NodeId> = body.ops.iter().map(|_| self.fresh()).collect();
+        for (index, op) in body.ops.iter().enumerate() {
+            let mut at = starts[index];
+            let span = op.span;
+            match &op.kind {
+                OpKind::Set { local, value } => {
+                    if let Type::Record(_) = value.ty {
+                        let record = self.record(&env, value)?;
+                        match (&env.locals[local.index()], record) {
+                            (Binding::Record(old), Some(new)) if *old != new => {
+                                return unsupported("a record pointer that changes", span);
+                            }
+                            (Binding::NoRecord, Some(new)) => {
+                                env.locals[local.index()] = Binding::Record(new)
+                            }
+                            _ => {}
+                        }
+                    } else {
+                        let value = self.expr(&env, value)?;
+                        let into = self.target(&env, local.index(), span)?;
+                        if let Some(into) = into {
+                            self.set(&mut at, into, value);
+                        }
+                    }
+                }
+                OpKind::SetField { record, field, value } => {
+                    let value = match value.ty {
+                        Type::Record(_) => return unsupported("a record inside of a record", span),
+                        _ => self.expr(&env, value)?,
+                    };
+                    let into = self.field_register(&env, record, *field)?;
+                    self.set(&mut at, into, value);
+                }
+                OpKind::Load { into, place } => {
+                    let into = self.target(&env, into.index(), span)?;
+                    self.access(&mut at, &env, place, Access::Load(Order::Once), into, span)?;
+                }
+                OpKind::Store { place, value } => {
+                    let value = self.expr(&env, value)?;
+                    self.access(
+                        &mut at,
+                        &env,
+                        place,
+                        Access::Store(Order::Once, value),
+                        None,
+                        span,
+                    )?;
+                }
+                OpKind::Primitive { into, primitive, args } => {
+                    let into = match into {
+                        Some(local) => self.target(&env, local.index(), span)?,
+                        None => None,
+                    };
+                    self.primitive(&mut at, &env, primitive, args, into, span)?;
+                }
+                OpKind::Call { into, function, args } => {
+                    let into = match into {
+                        Some(local) => self.target(&env, local.index(), span)?,
+                        None => None,
+                    };
+                    let mut arguments = Vec::new();
+                    for arg in args {
+                        arguments.push(self.argument(&env, arg)?);
+                    }
+                    self.call(&mut at, *function, arguments, into, span)?;
+                }
+                OpKind::Jump(to) => {
+                    self.nodes[at] = Node::Jump(starts[to.index()]);
+                    continue;
+                }
+                OpKind::Branch { condition, yes, no } => {
+                    let condition = self.expr(&env, condition)?;
+                    let (yes, no) = (starts[yes.index()], starts[no.index()]);
+                    self.nodes[at] = match condition.constant() {
+                        Some(0) => Node::Jump(no),
+                        Some(_) => Node::Jump(yes),
+                        None => Node::Branch { condition, yes, no },
+                    };
+                    continue;
+                }
+                OpKind::Return(value) => {
+                    if let (Some(value), Some(into)) = (value, result) {
+                        let value = self.expr(&env, value)?;
+                        self.set(&mut at, into, value);
+                    }
+                    self.nodes[at] = Node::Jump(after);
+                    continue;
+                }
+            }
+            let next = starts.get(index + 1).copied().unwrap_or(after);
+            self.nodes[at] = Node::Jump(next);
+        }
+        Ok(starts.first().copied().unwrap_or(after))
+    }
+
+    fn argument(&mut self, env: &Env, value: &TextExpr) -> Result<Binding> {
+        if matches!(value.ty, Type::Record(_)) {
+            return Ok(self.record(env, value)?.map_or(Binding::NoRecord, Binding::Record));
+        }
+        Ok(Binding::Value(self.expr(env, value)?))
+    }
+
+    /// Where a result goes; nowhere if the local is a constant or a record.
+    fn target(&self, env: &Env, local: usize, span: Span) -> Result<Option<Reg>> {
+        match &env.locals[local] {
+            Binding::Value(Expr::Reg(reg)) => Ok(Some(*reg)),
+            Binding::Value(_) => unsupported("a parameter that is assigned", span),
+            _ => Ok(None),
+        }
+    }
+
+    fn record(&self, env: &Env, value: &TextExpr) -> Result<Option<usize>> {
+        match &value.kind {
+            ExprKind::Local(local) => match &env.locals[local.index()] {
+                Binding::Record(record) => Ok(Some(*record)),
+                _ => Ok(None),
+            },
+            ExprKind::Const(_) => Ok(None),
+            ExprKind::AddressOf(place) => match &place.kind {
+                PlaceKind::Local(local) => match &env.locals[local.index()] {
+                    Binding::Record(record) => Ok(Some(*record)),
+                    _ => Ok(None),
+                },
+                _ => unsupported("a pointer to a record that is not a variable", value.span),
+            },
+            _ => unsupported("a record that is not a variable of the thread", value.span),
+        }
+    }
+
+    fn field(&mut self, env: &Env, record: &TextExpr, field: FieldId, ty: Type) -> Result<Expr> {
+        let Some(record_id) = self.record(env, record)? else {
+            return unsupported("a field of a record that nobody made", record.span);
+        };
+        if let Some(value) = self.records[record_id].get(&field) {
+            return Ok(value.clone());
+        }
+        let reg = self.register(ty);
+        self.records[record_id].insert(field, Expr::Reg(reg));
+        Ok(Expr::Reg(reg))
+    }
+
+    fn field_register(&mut self, env: &Env, record: &TextExpr, field: FieldId) -> Result<Reg> {
+        let ty = match record.ty {
+            Type::Record(id) => self.cx.program.records[id.0 as usize].fields[field.index()].ty,
+            _ => Type::Any,
+        };
+        match self.field(env, record, field, ty)? {
+            Expr::Reg(reg) => Ok(reg),
+            _ => unsupported("a field that the machine sets is assigned", record.span),
+        }
+    }
+
+    fn expr(&mut self, env: &Env, value: &TextExpr) -> Result<Expr> {
+        Ok(match &value.kind {
+            ExprKind::Const(number) => Expr::Const(*number),
+            ExprKind::Local(local) => match &env.locals[local.index()] {
+                Binding::Value(value) => value.clone(),
+                // A record is only ever tested for NULL here.
+                Binding::Record(record) => Expr::Const(*record as i64 + 1),
+                Binding::NoRecord => Expr::Const(0),
+            },
+            ExprKind::Address(global) => Expr::Const(self.cx.shape.address_of(global.0)),
+            ExprKind::AddressOf(place) => self.address_of(env, place)?,
+            ExprKind::Object(object) => Expr::Const(i64::from(object.0) + 1),
+            ExprKind::Space(space) => Expr::Const(i64::from(space.0) + 1),
+            ExprKind::Field(record, field) => self.field(env, record, *field, value.ty)?,
+            ExprKind::Unary(op, inner) => {
+                Expr::Unary(*op, Box::new(self.expr(env, inner)?)).folded()
+            }
+            ExprKind::Binary(op, left, right) => {
+                let (left, right) = (self.expr(env, left)?, self.expr(env, right)?);
+                Expr::Binary(*op, Box::new(left), Box::new(right)).folded()
+            }
+        })
+    }
+
+    /// The address of a place in shared memory.
+    fn address_of(&mut self, env: &Env, place: &Place) -> Result<Expr> {
+        let (pointer, index) = self.pointer(env, place)?;
+        let word = pointer.constant().is_some_and(|pointer| pointer >= crate::value::WORD_BASE);
+        if !word && index != Expr::Const(0) {
+            // The next address is the next page, not the next word.
+            return unsupported("a pointer into a page; write `a[1]` where it is used", place.span);
+        }
+        Ok(sum(pointer, index))
+    }
+
+    /// A place as a pointer and an index.
+    fn pointer(&mut self, env: &Env, place: &Place) -> Result<(Expr, Expr)> {
+        let zero = Expr::Const(0);
+        Ok(match &place.kind {
+            PlaceKind::Global(global) => (Expr::Const(self.cx.shape.address_of(global.0)), zero),
+            PlaceKind::Element(global, index) => {
+                (Expr::Const(self.cx.shape.address_of(global.0)), self.expr(env, index)?)
+            }
+            PlaceKind::GlobalField(global, field) => {
+                (Expr::Const(self.cx.shape.address_of(global.0)), Expr::Const(i64::from(field.0)))
+            }
+            PlaceKind::Deref { pointer, index } => {
+                let pointer = self.expr(env, pointer)?;
+                let index = match index {
+                    Some(index) => self.expr(env, index)?,
+                    None => zero,
+                };
+                (pointer, index)
+            }
+            PlaceKind::Local(_) | PlaceKind::Field(..) => {
+                return unsupported("the address of a variable of the thread", place.span);
+            }
+        })
+    }
+
+    /// The function of a name, if the file has it.
+    fn function(&self, name: &str) -> Option<(FunctionId, &'p Function)> {
+        let list = &self.cx.program.functions;
+        let at = list.iter().position(|function| &*function.name == name)?;
+        Some((FunctionId(at as u32), &list[at]))
+    }
+
+    /// What an object of the file is, known before the test runs.
+    fn object(&self, value: &Expr, span: Span) -> Result<ObjectShape> {
+        match value.constant().and_then(|number| usize::try_from(number - 1).ok()) {
+            Some(object) if object < self.cx.shape.objects.len() => {
+                Ok(self.cx.shape.objects[object])
+            }
+            _ => unsupported("a TLB or queue that is chosen while the test runs", span),
+        }
+    }
+}
+
+fn sum(left: Expr, right: Expr) -> Expr {
+    use shootdown_litmus::program::BinaryOp;
+    if right == Expr::Const(0) {
+        return left;
+    }
+    Expr::Binary(BinaryOp::Add, Box::new(left), Box::new(right)).folded()
+}
+
+fn unsupported<T>(why: impl Into<String>, span: Span) -> Result<T> {
+    Err(Unsupported { why: why.into(), span })
+}
+
+/// Whether a body assigns one of its locals.
+fn assigns(body: &Body, local: usize) -> bool {
+    use shootdown_litmus::program::Arg;
+    body.ops.iter().any(|op| {
+        let direct = match &op.kind {
+            OpKind::Set { local: into, .. } | OpKind::Load { into, .. } => Some(*into),
+            OpKind::Primitive { into, .. } | OpKind::Call { into, .. } => *into,
+            _ => None,
+        };
+        let out = match &op.kind {
+            OpKind::Primitive { args, .. } => args.iter().any(|arg| match arg {
+                Arg::Out(place) => {
+                    matches!(place.kind, PlaceKind::Local(id) if id.index() == local)
+                }
+                _ => false,
+            }),
+            _ => false,
+        };
+        out || direct.is_some_and(|into| into.index() == local)
+    })
+}
