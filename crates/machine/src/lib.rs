@@ -1,0 +1,22 @@
+//! The machine that runs litmus tests: page tables, TLBs as sets, memory
+//! models, ideal memory, and what is asked of every state.
+//!
+//! ```text
+//! Lowered -> World -> Machine<Sets>  -> search -> Found
+//!                     Machine<Ideal> -> search -> Found
+//! ```
+
+pub mod contracts;
+pub mod ideal;
+pub mod machine;
+pub mod mmu;
+pub mod model;
+pub mod outcome;
+pub mod pages;
+pub mod reduce;
+pub mod run;
+pub mod sets;
+pub mod setting;
+pub mod state;
+pub mod tables;
+pub mod world;

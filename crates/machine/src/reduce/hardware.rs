@@ -1,0 +1,133 @@
+//! What walks read, and which sets of caches change with what.
+
+use shootdown_step::Target;
+use shootdown_step::shape::Source;
+
+use super::foot::{Feet, bits};
+use super::objects::{Foot, Kind};
+use super::values;
+
+impl Feet<'_> {
+    /// What a walk of an address space's table reads.
+    pub(super) fn walk(&self, foot: &mut Foot, space: usize, page: usize) {
+        let shape = self.world.shape();
+        if shape.two_levels {
+            self.read(foot, Kind::Upper, space, shape.pages[page].block);
+        }
+        for table in values::tables_of(self.world, space, page) {
+            self.read(foot, Kind::Entry, table, page);
+        }
+    }
+
+    /// What a cache fills from.
+    pub(super) fn source(&self, foot: &mut Foot, cache: usize, page: usize) {
+        let is = &self.world.shape().caches[cache];
+        match is.source {
+            Source::Table => self.walk(foot, is.space, page),
+            Source::Soft(soft) => self.read(foot, Kind::Soft, soft, page),
+            Source::Cache(source) => self.read(foot, Kind::Set, source, page),
+        }
+    }
+
+    /// The end of the chain that a cache fills from.
+    pub(super) fn root(&self, cache: usize) -> usize {
+        let mut at = cache;
+        while let Source::Cache(source) = self.world.shape().caches[at].source {
+            at = source;
+        }
+        at
+    }
+
+    /// Sets that may grow because what they come from has changed.
+    pub(super) fn grown(
+        &self,
+        foot: &mut Foot,
+        page: usize,
+        from: impl Fn(&Source, usize) -> bool,
+    ) {
+        let caches = &self.world.shape().caches;
+        for cache in 0..caches.len() {
+            let root = &caches[self.root(cache)];
+            if from(&root.source, root.space) {
+                self.write(foot, Kind::Set, cache, page);
+            }
+        }
+    }
+
+    /// A lower entry gets another value; if it `grants` nothing no set grows.
+    pub(super) fn set_entry(&self, foot: &mut Foot, table: usize, page: usize, grants: bool) {
+        let shape = self.world.shape();
+        self.write(foot, Kind::Entry, table, page);
+        if grants || self.world.setting.cache_nonpresent {
+            let space = table / shape.blocks.len().max(1);
+            self.grown(foot, page, |source, of| {
+                *source == Source::Table && (shape.two_levels || of == space)
+            });
+        }
+    }
+
+    pub(super) fn upper(&self, foot: &mut Foot) {
+        let shape = self.world.shape();
+        for space in 0..shape.spaces.len() {
+            for block in 0..shape.blocks.len() {
+                self.write(foot, Kind::Upper, space, block);
+            }
+        }
+        for page in 0..shape.pages.len() {
+            self.grown(foot, page, |source, _| *source == Source::Table);
+        }
+    }
+
+    pub(super) fn set_soft(&self, foot: &mut Foot, soft: usize, page: usize) {
+        self.write(foot, Kind::Soft, soft, page);
+        self.grown(foot, page, |source, _| *source == Source::Soft(soft));
+    }
+
+    /// Pages, and those that huge entries and tables are shared with.
+    pub(super) fn blocks(&self, pages: u64) -> u64 {
+        let shape = self.world.shape();
+        if !shape.two_levels {
+            return pages;
+        }
+        let touched = shape.blocks.iter().filter(|block| block.iter().any(|p| pages >> p & 1 != 0));
+        touched.flatten().fold(pages, |pages, page| pages | 1 << page)
+    }
+
+    /// A cache forgets pages, and fills again from what there is.
+    pub(super) fn invalidate(&self, foot: &mut Foot, cache: usize, pages: u64) {
+        for page in bits(self.blocks(pages)) {
+            self.write(foot, Kind::Set, cache, page);
+            self.source(foot, cache, page);
+        }
+    }
+
+    pub(super) fn flush_cpu(&self, foot: &mut Foot, space: usize, pages: u64) {
+        for (at, cache) in self.world.shape().caches.iter().enumerate() {
+            if cache.cpu && cache.space == space {
+                self.invalidate(foot, at, pages);
+            }
+        }
+    }
+
+    /// Frames that a cache may ever lead to from a page.
+    pub(super) fn may_hold(&self, cache: usize, page: usize) -> u64 {
+        let shape = self.world.shape();
+        let root = &shape.caches[self.root(cache)];
+        match root.source {
+            _ if self.world.target == Target::Ideal || shape.two_levels => {
+                (1 << shape.frames.len()) - 1
+            }
+            Source::Soft(soft) => self.maps.softs[soft][page],
+            _ => values::mapped_at(self.world, self.maps, root.space, page),
+        }
+    }
+
+    pub(super) fn all_sets(&self, foot: &mut Foot) {
+        let shape = self.world.shape();
+        for cache in 0..shape.caches.len() {
+            for page in 0..shape.pages.len() {
+                self.read(foot, Kind::Set, cache, page);
+            }
+        }
+    }
+}

@@ -1,0 +1,563 @@
+//! What every machine has in common: threads, words, locks, page tables in
+//! memory, frames, queues.
+//!
+//! Where a number lies in a state is decided here once; the steps are in the
+//! modules beside this one, and what hardware makes of tables is in an
+//! [`Mmu`](crate::mmu::Mmu).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use shootdown_litmus::primitives::{LockClass, Tag, primitive};
+use shootdown_step::value::{UNDEFINED, entry};
+use shootdown_step::{Lowered, Op, Shape, Target, ThreadCode};
+
+use crate::setting::Setting;
+use crate::state::{Slot, Slots, State};
+
+/// Where the numbers of a thread lie.
+#[derive(Clone, Debug)]
+pub struct ThreadSlots {
+    /// The number of its next step; 0 is the end.
+    pub pc: Slot,
+    /// Its registers.
+    pub registers: Vec<Slot>,
+    /// 1 if it ended with a fault.
+    pub fault: Slot,
+    /// Descriptors that it waits for: places in a queue, as bits.
+    pub awaits: Slot,
+    /// Ranges that it has open.
+    pub ranges: Slot,
+    /// 1 while a gather is open.
+    pub gather: Slot,
+    /// Frames in it.
+    pub gathered: Slot,
+    /// Pages whose entries were cleared since it began.
+    pub cleared: Slot,
+    /// Words of a page that were copied or compared so far.
+    pub progress: Slot,
+    /// The frame of an access that was translated and not yet performed, plus
+    /// one.
+    pub in_flight: Slot,
+    /// Stores that have not reached memory: slot plus one, value.
+    pub buffer: Vec<(Slot, Slot)>,
+}
+
+/// Where the numbers of a lock lie.
+#[derive(Clone, Copy, Debug)]
+pub struct LockSlots {
+    /// The thread that has it for writing, plus one.
+    pub writer: Slot,
+    /// The threads that have it for reading, as bits.
+    pub readers: Slot,
+}
+
+/// Where the numbers of a contract's call lie.
+#[derive(Clone, Debug)]
+pub struct ContractSlots {
+    /// What it is about.
+    pub arguments: [Slot; 2],
+    /// Pages that have not taken effect, as bits.
+    pub pending: Slot,
+    /// Entries of its pages when it was called.
+    pub before: Vec<Slot>,
+}
+
+/// Everything but the hardware.
+#[derive(Debug)]
+pub struct World {
+    /// What there is, and what the threads do.
+    pub lowered: Lowered,
+    /// How it is run.
+    pub setting: Setting,
+    /// Machine or ideal memory.
+    pub target: Target,
+    /// Threads.
+    pub threads: Vec<ThreadSlots>,
+    /// Words.
+    pub words: Vec<Slot>,
+    /// Locks: named ones, of upper entries, of tables, of address spaces, of
+    /// pages, of reverse maps.
+    pub locks: Vec<LockSlots>,
+    /// Lower entries, by table and page.
+    pub entries: Vec<Vec<Slot>>,
+    /// Upper entries, by address space and block.
+    pub upper: Vec<Vec<Slot>>,
+    /// Software TLBs: entries by page.
+    pub softs: Vec<Vec<Slot>>,
+    /// Words of frames.
+    pub contents: Vec<Vec<Slot>>,
+    /// References of frames.
+    pub references: Vec<Slot>,
+    /// 0 nobody has had it yet, 1 somebody has it, 2 free.
+    pub frames: Vec<Slot>,
+    /// 1 if the table was given back.
+    pub freed_tables: Vec<Slot>,
+    /// What faults may grant, by address space and page.
+    pub rights: Vec<Vec<Slot>>,
+    /// 1 once threads of an address space may run.
+    pub born: Vec<Slot>,
+    /// Calls of functions with contracts.
+    pub contracts: Vec<ContractSlots>,
+    /// Posted descriptors, by queue and place.
+    pub queues: Vec<Vec<Slot>>,
+    /// Why the run cannot go on, plus one.
+    pub error: Slot,
+    /// What was found and does not end the run, as bits.
+    pub marks: Slot,
+    /// Slots from here to there are tables.
+    tables: std::ops::Range<usize>,
+    /// Whether a step may sleep, by thread and number.
+    sleeps: Vec<Vec<bool>>,
+    /// Which named locks are mutexes.
+    mutexes: Vec<bool>,
+    /// What the search has met so far.
+    pub seen: Seen,
+}
+
+/// What some reachable state has put to the test, gathered while searching.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Frames that an entry has mapped.
+    pub installed: AtomicU64,
+    /// Frames that were freed.
+    pub freed: AtomicU64,
+    /// Frames that were copied or compared.
+    pub copied: AtomicU64,
+    /// Pages that an entry was set for after another frame was there.
+    pub replaced: AtomicU64,
+    /// Pages that were accessed through a translation.
+    pub accessed: AtomicU64,
+    /// 1 a contract with something to revoke returned, 2 a table was given
+    /// back, 4 a table changed.
+    pub events: AtomicU64,
+}
+
+impl Seen {
+    /// Notes bits.
+    pub fn note(which: &AtomicU64, bits: u64) {
+        // Most of the time they are there already.
+        if which.load(Ordering::Relaxed) & bits != bits {
+            which.fetch_or(bits, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Why a run cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Failed {
+    /// A word that nobody wrote was read.
+    Undefined,
+    /// Something that sleeps was called under a spin lock.
+    Sleep,
+    /// A lock was dropped by somebody who does not have it, or never dropped.
+    Unlock,
+    /// `range_end` without `range_start`, or the other way round.
+    Range,
+    /// A condition that must not hold holds.
+    Warning,
+    /// A pointer to a page, entry or lock that leads nowhere, or to a page that
+    /// is free.
+    Page,
+    /// A fault inside of its own handler.
+    NestedFault,
+    /// More pages in use than the machine has.
+    Frames,
+    /// A loop that does nothing others can see, or a value that is too large.
+    Endless,
+    /// A table was given back and a cache still leads to it.
+    Table,
+}
+
+impl Failed {
+    /// All of them, by number.
+    pub const ALL: [Failed; 10] = [
+        Failed::Undefined,
+        Failed::Sleep,
+        Failed::Unlock,
+        Failed::Range,
+        Failed::Warning,
+        Failed::Page,
+        Failed::NestedFault,
+        Failed::Frames,
+        Failed::Endless,
+        Failed::Table,
+    ];
+}
+
+/// The mark of a return that a translation outlived.
+pub const MARK_RETURN: i64 = 1;
+
+/// Places of a queue, at most.
+pub(crate) const QUEUE: usize = 6;
+/// Stores that a buffer holds, at most.
+const BUFFER: usize = 6;
+
+impl World {
+    /// Lays a program out.
+    pub fn new(lowered: Lowered, target: Target, setting: Setting) -> (World, Slots) {
+        let mut slots = Slots::default();
+        let shape = &lowered.shape;
+        let pages = shape.pages.len();
+        let words = shape.words.iter().map(|word| slots.integer(word.value)).collect();
+        let contents: Vec<Vec<Slot>> = shape
+            .frames
+            .iter()
+            .map(|frame| {
+                let word = |word: &Option<i64>| slots.integer(word.unwrap_or(UNDEFINED));
+                frame.words.iter().map(word).collect()
+            })
+            .collect();
+        slots.next_family();
+        let first_table = slots.len();
+        let entries = (0..shape.tables)
+            .map(|table| {
+                let entry = |page: usize| {
+                    let first = shape.first_table(0, shape.pages[page].block);
+                    if table == first { shape.pages[page].entry } else { 0 }
+                };
+                (0..pages).map(|page| slots.natural(entry(page))).collect()
+            })
+            .collect();
+        slots.next_family();
+        let upper = (0..shape.spaces.len())
+            .map(|space| {
+                (0..shape.blocks.len())
+                    .map(|block| {
+                        let table =
+                            shootdown_step::value::page_of_table(shape.first_table(space, block));
+                        let huge = if space == 0 { shape.huge_entry(block) } else { 0 };
+                        let value = if huge != 0 { huge } else { entry::make(table, entry::TABLE) };
+                        slots.natural(if shape.two_levels { value } else { 0 })
+                    })
+                    .collect()
+            })
+            .collect();
+        slots.next_family();
+        let softs =
+            shape.softs.iter().map(|_| (0..pages).map(|_| slots.natural(0)).collect()).collect();
+        let tables = first_table..slots.len();
+        let threads = lowered
+            .threads
+            .iter()
+            .enumerate()
+            .map(|(thread, code)| {
+                thread_slots(&mut slots, code, &setting, shape.agents[thread].cpu)
+            })
+            .collect();
+        slots.next_family();
+        let locks =
+            shape.locks.len() + shape.spaces.len() * 2 + shape.tables + shape.frames.len() * 2;
+        let locks = (0..locks)
+            .map(|_| LockSlots { writer: slots.natural(0), readers: slots.natural(0) })
+            .collect();
+        slots.next_family();
+        let references = shape.frames.iter().map(|frame| slots.natural(frame.references)).collect();
+        slots.next_family();
+        let frames = shape
+            .frames
+            .iter()
+            .map(|frame| slots.natural(i64::from(frame.site.is_none())))
+            .collect();
+        slots.next_family();
+        let freed_tables = (0..shape.tables).map(|_| slots.natural(0)).collect();
+        slots.next_family();
+        let rights = (0..shape.spaces.len())
+            .map(|space| {
+                let rights = |page: usize| if space == 0 { shape.pages[page].rights } else { 0 };
+                (0..pages).map(|page| slots.natural(rights(page))).collect()
+            })
+            .collect();
+        slots.next_family();
+        let made = |space: usize| lowered.contracts.iter().any(|c| c.child == Some(space));
+        let born =
+            (0..shape.spaces.len()).map(|space| slots.natural(i64::from(!made(space)))).collect();
+        slots.next_family();
+        let contracts = lowered
+            .contracts
+            .iter()
+            .map(|_| ContractSlots {
+                arguments: [slots.natural(0), slots.natural(0)],
+                pending: slots.natural(0),
+                before: (0..pages).map(|_| slots.natural(0)).collect(),
+            })
+            .collect();
+        slots.next_family();
+        let queues =
+            shape.queues.iter().map(|_| (0..QUEUE).map(|_| slots.natural(0)).collect()).collect();
+        slots.next_family();
+        let (error, marks) = (slots.natural(0), slots.natural(0));
+        let sleeps = lowered
+            .threads
+            .iter()
+            .map(|code| {
+                let sleeps = |number: usize| {
+                    code.step(number)
+                        .and_then(|(_, site)| primitive(&site.name))
+                        .is_some_and(|row| row.has(Tag::Sleeps))
+                };
+                (0..code.steps.len()).map(sleeps).collect()
+            })
+            .collect();
+        let mutexes = mutexes(&lowered);
+        let seen = Seen::default();
+        let mapped = shape.pages.iter().filter_map(|page| page.frame).fold(0, |m, f| m | 1 << f);
+        Seen::note(&seen.installed, mapped);
+        let world = World {
+            lowered,
+            setting,
+            target,
+            threads,
+            words,
+            locks,
+            entries,
+            upper,
+            softs,
+            contents,
+            references,
+            frames,
+            freed_tables,
+            rights,
+            born,
+            contracts,
+            queues,
+            error,
+            marks,
+            tables,
+            sleeps,
+            mutexes,
+            seen,
+        };
+        (world, slots)
+    }
+
+    /// What there is.
+    pub fn shape(&self) -> &Shape {
+        &self.lowered.shape
+    }
+
+    /// The code of a thread.
+    pub fn code(&self, thread: usize) -> &ThreadCode {
+        &self.lowered.threads[thread]
+    }
+
+    /// The step that a thread takes next, with its number.
+    pub fn next_step(&self, state: &State, thread: usize) -> Option<(usize, &Op)> {
+        let number = state.get(self.threads[thread].pc) as usize;
+        self.code(thread).step(number).map(|(op, _)| (number, op))
+    }
+
+    /// Whether a thread has come to its end.
+    pub fn ended(&self, state: &State, thread: usize) -> bool {
+        state.get(self.threads[thread].pc) == 0
+    }
+
+    /// Whether a thread's address space exists.
+    pub fn alive(&self, state: &State, thread: usize) -> bool {
+        state.get(self.born[self.shape().agents[thread].space]) != 0
+    }
+
+    /// Whether registers that nobody reads any more are kept.
+    pub fn setting_keeps_dead(&self) -> bool {
+        self.setting.keep_dead
+    }
+
+    /// Whether a step of a thread may sleep.
+    pub fn may_sleep(&self, thread: usize, number: usize) -> bool {
+        self.sleeps[thread][number]
+    }
+
+    /// The lock of a pointer.
+    pub fn lock_of_pointer(&self, pointer: i64) -> Option<usize> {
+        let shape = self.shape();
+        let at = usize::try_from(pointer).ok()?.checked_sub(1)?;
+        (at < shape.locks.len() + shape.spaces.len() + shape.tables).then_some(at)
+    }
+
+    /// The lock of a table.
+    pub fn table_lock(&self, table: usize) -> usize {
+        let shape = self.shape();
+        shape.locks.len() + shape.spaces.len() + table
+    }
+
+    /// The `mmap_lock` of an address space.
+    pub fn mmap_lock(&self, space: usize) -> usize {
+        let shape = self.shape();
+        shape.locks.len() + shape.spaces.len() + shape.tables + space
+    }
+
+    /// The lock of a page.
+    pub fn page_lock(&self, frame: usize) -> usize {
+        self.mmap_lock(self.shape().spaces.len()) + frame
+    }
+
+    /// The lock of a page's reverse map.
+    pub fn rmap_lock(&self, frame: usize) -> usize {
+        self.page_lock(self.shape().frames.len()) + frame
+    }
+
+    /// What a lock is called.
+    pub fn lock_name(&self, lock: usize) -> String {
+        let shape = self.shape();
+        let (named, spaces) = (shape.locks.len(), shape.spaces.len());
+        if lock < named {
+            shape.locks[lock].to_string()
+        } else if lock < named + spaces {
+            format!("pmd lock of {}", shape.spaces[lock - named])
+        } else if lock < named + spaces + shape.tables {
+            let table = lock - named - spaces;
+            let first = spaces * shape.blocks.len();
+            if table >= first {
+                return format!("ptl of table {table}");
+            }
+            let pages: Vec<&str> = shape.blocks[table % shape.blocks.len()]
+                .iter()
+                .map(|p| &*shape.pages[*p].name)
+                .collect();
+            let of = table / shape.blocks.len();
+            let suffix = if of == 0 { String::new() } else { format!("@{}", shape.spaces[of]) };
+            format!("ptl({}){suffix}", pages.join(","))
+        } else if lock < self.page_lock(0) {
+            format!("mmap_lock({})", shape.spaces[lock - self.mmap_lock(0)])
+        } else if lock < self.rmap_lock(0) {
+            format!("page lock({})", shape.frames[lock - self.page_lock(0)].name)
+        } else {
+            format!("rmap lock({})", shape.frames[lock - self.rmap_lock(0)].name)
+        }
+    }
+
+    /// Whether holding it forbids sleep.
+    pub fn is_spin(&self, lock: usize) -> bool {
+        match self.mutexes.get(lock) {
+            Some(mutex) => !mutex,
+            None => lock < self.mmap_lock(0),
+        }
+    }
+
+    /// Whether a slot is part of a table.
+    pub fn is_table(&self, slot: Slot) -> bool {
+        self.tables.contains(&slot.index())
+    }
+
+    /// The lower entry of a page as a walk from the root finds it now: its
+    /// value, or that of the huge page's part.
+    pub fn walk(&self, state: &State, space: usize, page: usize) -> i64 {
+        let shape = self.shape();
+        let block = shape.pages[page].block;
+        if !shape.two_levels {
+            return state.get(self.entries[shape.first_table(space, block)][page]);
+        }
+        let upper = state.get(self.upper[space][block]);
+        if upper & entry::HUGE != 0 {
+            return self.part_of_huge(upper, page);
+        }
+        match entry::table(upper) {
+            Some(table) if table < self.entries.len() => state.get(self.entries[table][page]),
+            _ => 0,
+        }
+    }
+
+    /// What a huge entry maps at a page of its block.
+    pub fn part_of_huge(&self, upper: i64, page: usize) -> i64 {
+        let index = self.shape().pages[page].index as i64;
+        match entry::page(upper) {
+            0 => 0,
+            first => entry::make(first + index, upper & 0x1f),
+        }
+    }
+
+    /// The slot of the entry that a `pte_t *` points to.
+    pub fn entry_slot(&self, pointer: i64) -> Option<Slot> {
+        self.shape().entry_of_pointer(pointer).map(|(table, page)| self.entries[table][page])
+    }
+
+    /// The slot of the entry that a `pmd_t *` points to.
+    pub fn upper_slot(&self, pointer: i64) -> Option<Slot> {
+        self.shape().upper_of_pointer(pointer).map(|(space, block)| self.upper[space][block])
+    }
+
+    /// A name for an entry's value: `Fa rw`, `none`.
+    pub fn entry_name(&self, value: i64) -> String {
+        if value == 0 {
+            return "none".to_owned();
+        }
+        if let Some(table) = entry::table(value) {
+            return format!("table {table}");
+        }
+        let rights = match (value & entry::READ != 0, value & entry::WRITE != 0) {
+            (_, true) => " rw",
+            (true, false) => " ro",
+            (false, false) => " no access",
+        };
+        let name = entry::frame(value).and_then(|frame| self.shape().frames.get(frame));
+        let huge = if value & entry::HUGE != 0 { " huge" } else { "" };
+        format!("{}{rights}{huge}", name.map_or("?", |frame| &frame.name))
+    }
+}
+
+fn thread_slots(slots: &mut Slots, code: &ThreadCode, setting: &Setting, cpu: bool) -> ThreadSlots {
+    let stores = code.nodes.iter().filter(|node| match node {
+        shootdown_step::Node::Step { op, .. } => matches!(
+            op,
+            Op::Access { .. }
+                | Op::SetEntry { .. }
+                | Op::PageWrite { .. }
+                | Op::Lock { .. }
+                | Op::EntryLock { .. }
+        ),
+        _ => false,
+    });
+    let buffer = if setting.tso && cpu { stores.count().min(BUFFER) } else { 0 };
+    ThreadSlots {
+        pc: own(slots),
+        registers: code
+            .signed
+            .iter()
+            .map(|signed| {
+                slots.next_family();
+                if *signed { slots.integer(0) } else { slots.natural(0) }
+            })
+            .collect(),
+        fault: own(slots),
+        awaits: own(slots),
+        ranges: own(slots),
+        gather: own(slots),
+        gathered: own(slots),
+        cleared: own(slots),
+        progress: own(slots),
+        in_flight: own(slots),
+        buffer: {
+            let slot: Vec<Slot> = (0..buffer).map(|_| slots.natural(0)).collect();
+            slots.next_family();
+            slot.into_iter().map(|slot| (slot, slots.integer(0))).collect()
+        },
+    }
+}
+
+/// A number that is like no other.
+fn own(slots: &mut Slots) -> Slot {
+    slots.next_family();
+    slots.natural(0)
+}
+
+fn mutexes(lowered: &Lowered) -> Vec<bool> {
+    let mut mutexes = vec![false; lowered.shape.locks.len()];
+    for code in &lowered.threads {
+        for node in &code.nodes {
+            let shootdown_step::Node::Step {
+                op: Op::Lock { lock, class: LockClass::Mutex, .. },
+                ..
+            } = node
+            else {
+                continue;
+            };
+            if let shootdown_step::LockAt::Pointer(pointer) = lock
+                && let Some(pointer) = pointer.constant()
+                && let Some(mutex) = mutexes.get_mut((pointer - 1) as usize)
+            {
+                *mutex = true;
+            }
+        }
+    }
+    mutexes
+}

@@ -1,0 +1,126 @@
+//! Every file that ships comes to the same ends and breaks the same properties
+//! whatever is reduced; and a reduction that overlooks something is noticed.
+
+mod reduce_support;
+
+use std::path::{Path, PathBuf};
+
+use reduce_support::{ALL, Answer, MODES, NONE, Test, answer, family, tests_of, tests_of_text};
+use shootdown_machine::reduce::Kind;
+
+/// States that the search without reductions may take; `REDUCE_BIG` lets it
+/// take more, and then all of it takes many minutes.
+fn most() -> u64 {
+    if std::env::var("REDUCE_BIG").is_ok() { 200_000 } else { 12_000 }
+}
+
+/// Whether a lock is held can be seen by who does not wait for it.
+const TRIED: &str = "// SPDX-License-Identifier: MIT OR Apache-2.0
+// shootdown-litmus 1
+C tried
+
+{
+    spinlock_t l; int x = 0;
+}
+
+P0(spinlock_t *l) { spin_lock(l); spin_unlock(l); }
+P1(spinlock_t *l) { int r = spin_trylock(l); if (r) spin_unlock(l); }
+
+exists (P1:r=0)
+";
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../litmus").join(folder);
+    let Ok(list) = std::fs::read_dir(root) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = list.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ext| ext == "litmus"));
+    files.sort();
+    files
+}
+
+/// Compares all modes of reduction; returns states without and with all.
+fn compare(test: &Test) -> Option<(u64, u64)> {
+    let most = most();
+    let plain = answer(test, NONE, most, &[]);
+    let Some(plain) = plain else {
+        println!("{}: more than {most} states, skipped", test.name);
+        return None;
+    };
+    let mut reduced = 0;
+    for (mode, reductions) in MODES {
+        let found = answer(test, reductions, most, &[]).expect("no more states than without");
+        assert_eq!(found.what, plain.what, "{} with {mode}", test.name);
+        reduced = if reductions == ALL { found.states } else { reduced };
+    }
+    Some((plain.states, reduced))
+}
+
+fn whole(folder: &str) {
+    let (mut all, mut kept) = (0, 0);
+    for path in files(folder) {
+        for tso in [false, true] {
+            for keep_dead in [false, true] {
+                for test in tests_of(&path, tso, keep_dead) {
+                    let Some((plain, reduced)) = compare(&test) else { continue };
+                    all += plain;
+                    kept += reduced;
+                    println!("{}: {plain} -> {reduced}", test.name);
+                }
+            }
+        }
+    }
+    println!("{folder}: {all} -> {kept}");
+    assert!(kept <= all);
+}
+
+#[test]
+fn the_seeds_come_out_the_same() {
+    whole("seed");
+}
+
+#[test]
+fn the_checks_come_out_the_same() {
+    whole("checks");
+}
+
+#[test]
+fn the_paths_come_out_the_same() {
+    whole("paths");
+}
+
+#[test]
+fn the_twins_come_out_the_same() {
+    whole("twins");
+}
+
+#[test]
+fn the_shapes_of_the_memory_model_come_out_the_same() {
+    whole("lkmm");
+}
+
+/// A wrong independence has to be noticed by what is compared above.
+#[test]
+fn who_overlooks_a_kind_of_object_is_noticed() {
+    // Told after the lock is dropped: a device may still read the old page.
+    let late = tests_of_text("late", &family(2, 1, true), false, false);
+    let tried = tests_of_text("tried", TRIED, false, false);
+    let shipped: Vec<Test> = ["seed", "twins", "lkmm"]
+        .iter()
+        .flat_map(|folder| files(folder))
+        .flat_map(|path| tests_of(&path, false, false))
+        .collect();
+    let tests: Vec<Test> = late.into_iter().chain(tried).chain(shipped).collect();
+    let plain: Vec<Option<Answer>> =
+        tests.iter().map(|test| answer(test, NONE, most(), &[])).collect();
+    for kind in [Kind::Set, Kind::Contents, Kind::Word, Kind::Entry, Kind::Lock] {
+        let noticed = tests.iter().zip(&plain).find(|(test, plain)| {
+            let Some(plain) = plain else { return false };
+            let blind = answer(test, ALL, u64::MAX, &[kind]).expect("no more states than without");
+            blind.what != plain.what
+        });
+        match noticed {
+            Some((test, _)) => println!("without {kind:?}: {} changes", test.name),
+            None => panic!("nobody notices that {kind:?} is overlooked"),
+        }
+    }
+}
