@@ -1,0 +1,338 @@
+//! Translation caches with explicit fills and evictions.
+//!
+//! A slot of the state says which entries a cache holds *now*: one for the
+//! small entries of each page, one for the large ones of each block, one for
+//! the table pointers that a walker has cached for a block. Each cache is a
+//! process of its own:
+//!
+//! - **fill**: it is asked for a page at any time, wanted or not, also if
+//!   something would hit. A root walks, through a cached table pointer or from
+//!   the root, and takes the entry as it is now. A cache with a source gets an
+//!   entry that the source holds, or the source is asked in turn and both keep
+//!   what it gives.
+//! - **evict**: it drops any one entry or pointer, at any time.
+//!
+//! Any number of entries for one page may be there at once. An access is
+//! answered by any of them, or by asking as a fill does; it changes nothing,
+//! because whatever it might keep a fill can keep before or after it.
+
+use shootdown_machine::mmu::{Answer, Mmu};
+use shootdown_machine::state::{Slot, Slots, State};
+use shootdown_machine::world::World;
+use shootdown_step::shape::Source;
+use shootdown_step::value::entry;
+
+use crate::entry::{Entry, bits};
+
+/// What one cache holds, as masks.
+#[derive(Clone, Debug)]
+struct CacheSlots {
+    /// Entries, by page.
+    small: Vec<Slot>,
+    /// Entries, by block; none if there is one level only.
+    large: Vec<Slot>,
+    /// Tables that the walker has a pointer to, by block; only roots walk.
+    pointers: Vec<Slot>,
+}
+
+/// Hardware whose fills and evictions are steps.
+#[derive(Clone, Debug, Default)]
+pub struct Naive {
+    caches: Vec<CacheSlots>,
+}
+
+/// A cache was asked: what it gave, whether a walk gave it just now, and the
+/// state in which everybody on the way has kept it.
+type Asked<'a> = &'a mut dyn FnMut(Entry, bool, State);
+
+impl Naive {
+    /// What a cache holds for a page.
+    fn held(&self, world: &World, state: &State, cache: usize, page: usize) -> Vec<Entry> {
+        let slots = &self.caches[cache];
+        let block = world.shape().pages[page].block;
+        let small = bits(state.get(slots.small[page])).map(|bit| Entry::of_bit(bit, false));
+        let large = slots.large.get(block).map_or(0, |slot| state.get(*slot));
+        small.chain(bits(large).map(|bit| Entry::of_bit(bit, true))).collect()
+    }
+
+    /// A cache keeps what it was given.
+    fn keep(&self, world: &World, state: &mut State, cache: usize, page: usize, entry: Entry) {
+        if entry == Entry::Absent && !world.setting.cache_nonpresent {
+            return;
+        }
+        let slots = &self.caches[cache];
+        let slot = match entry {
+            Entry::Large { .. } => slots.large[world.shape().pages[page].block],
+            _ => slots.small[page],
+        };
+        state.set(slot, state.get(slot) | entry.bit());
+    }
+
+    /// Every way in which a cache that is asked for a page gets an answer from
+    /// what it fills from.
+    fn ask(&self, world: &World, state: &State, cache: usize, page: usize, each: Asked<'_>) {
+        let mut give = |entry: Entry, walked: bool, mut after: State| {
+            self.keep(world, &mut after, cache, page, entry);
+            each(entry, walked, after);
+        };
+        let block = world.shape().pages[page].block;
+        match world.shape().caches[cache].source {
+            Source::Soft(soft) => {
+                give(Entry::small(state.get(world.softs[soft][page])), true, state.clone())
+            }
+            Source::Cache(source) => {
+                for entry in self.held(world, state, source, page) {
+                    give(entry, false, state.clone());
+                }
+                self.ask(world, state, source, page, &mut give);
+            }
+            Source::Table => {
+                let pointers = self.caches[cache].pointers.get(block).copied();
+                for table in bits(pointers.map_or(0, |slot| state.get(slot))) {
+                    let leaf = state.get(world.entries[table as usize][page]);
+                    give(Entry::small(leaf), true, state.clone());
+                }
+                let mut after = state.clone();
+                let root = root(world, state, world.shape().caches[cache].space, page);
+                if let (Root::Table(table), Some(slot)) = (root, pointers) {
+                    after.set(slot, after.get(slot) | 1 << table);
+                }
+                give(found(world, state, root, page), true, after);
+            }
+        }
+    }
+
+    /// Calls `each` with every entry that leads from a page of the address
+    /// space somewhere: from caches, and from software TLBs, which hold what
+    /// software put there.
+    fn leads(&self, world: &World, state: &State, each: &mut dyn FnMut(usize, usize, usize, bool)) {
+        let shape = world.shape();
+        for (at, page) in shape.pages.iter().enumerate() {
+            for (cache, its) in shape.caches.iter().enumerate() {
+                for entry in self.held(world, state, cache, at) {
+                    if let Some((frame, write)) = entry.at(page.index) {
+                        each(its.space, at, frame, write);
+                    }
+                }
+            }
+            for soft in &world.softs {
+                if let Some((frame, write)) = Entry::small(state.get(soft[at])).at(page.index) {
+                    // Software mirrors the first address space.
+                    each(0, at, frame, write);
+                }
+            }
+        }
+    }
+
+    /// Whether the table grants now what such an entry grants.
+    fn granted(
+        &self,
+        world: &World,
+        state: &State,
+        space: usize,
+        page: usize,
+        frame: usize,
+        write: bool,
+    ) -> bool {
+        let now = found(world, state, root(world, state, space, page), page);
+        now.at(world.shape().pages[page].index)
+            .is_some_and(|(at, may)| at == frame && (may || !write))
+    }
+}
+
+/// What a walk meets first.
+#[derive(Clone, Copy)]
+enum Root {
+    Table(usize),
+    Large(Entry),
+    Nothing,
+}
+
+/// The upper entry of a page as it is now. With one level the table is always
+/// the same.
+fn root(world: &World, state: &State, space: usize, page: usize) -> Root {
+    let shape = world.shape();
+    let block = shape.pages[page].block;
+    if !shape.two_levels {
+        return Root::Table(shape.first_table(space, block));
+    }
+    let upper = state.get(world.upper[space][block]);
+    match entry::table(upper) {
+        Some(table) => Root::Table(table),
+        None if upper & entry::HUGE != 0 => Root::Large(Entry::large(upper)),
+        None => Root::Nothing,
+    }
+}
+
+/// The end of a walk that began so.
+fn found(world: &World, state: &State, root: Root, page: usize) -> Entry {
+    match root {
+        Root::Table(table) => Entry::small(state.get(world.entries[table][page])),
+        Root::Large(entry) => entry,
+        Root::Nothing => Entry::Absent,
+    }
+}
+
+impl Mmu for Naive {
+    fn declare(&mut self, world: &World, slots: &mut Slots) {
+        let shape = world.shape();
+        let mut some = |count: usize| (0..count).map(|_| slots.natural(0)).collect();
+        let blocks = if shape.two_levels { shape.blocks.len() } else { 0 };
+        let walks = |source: Source| if source == Source::Table { blocks } else { 0 };
+        self.caches = shape
+            .caches
+            .iter()
+            .map(|cache| CacheSlots {
+                small: some(shape.pages.len()),
+                large: some(blocks),
+                pointers: some(walks(cache.source)),
+            })
+            .collect();
+    }
+
+    /// Nothing is cached at the beginning; what may be there, fills bring.
+    fn begin(&self, _: &World, _: &mut State) {}
+
+    /// Hardware does not notice.
+    fn table_changed(&self, _: &World, _: &mut State) {}
+
+    fn invalidate(
+        &self,
+        world: &World,
+        state: &mut State,
+        cache: usize,
+        pages: u64,
+        leaf_only: bool,
+    ) {
+        let slots = &self.caches[cache];
+        for (page, slot) in slots.small.iter().enumerate() {
+            if pages >> page & 1 == 0 {
+                continue;
+            }
+            state.set(*slot, 0);
+            let block = world.shape().pages[page].block;
+            // A large entry goes with any address inside of it.
+            for (slots, goes) in [(&slots.large, true), (&slots.pointers, !leaf_only)] {
+                if let (Some(slot), true) = (slots.get(block), goes) {
+                    state.set(*slot, 0);
+                }
+            }
+        }
+    }
+
+    fn access(
+        &self,
+        world: &World,
+        state: &State,
+        thread: usize,
+        page: usize,
+        write: bool,
+        each: &mut dyn FnMut(Answer),
+    ) {
+        let cache = world.shape().agents[thread].cache;
+        let index = world.shape().pages[page].index;
+        let rewalk = world.setting.perm_miss_rewalk;
+        let mut answer = |entry: Entry, walked: bool| match entry.grants(index, write) {
+            Some(frame) => each(Answer::Frame(frame)),
+            // An entry that is there and forbids the access is looked up
+            // again; that something is absent is no matter of rights.
+            None if walked || !rewalk || entry == Entry::Absent => each(Answer::Fault),
+            None => {}
+        };
+        for entry in self.held(world, state, cache, page) {
+            answer(entry, false);
+        }
+        self.ask(world, state, cache, page, &mut |entry, walked, _| answer(entry, walked));
+    }
+
+    fn fault(&self, world: &World, state: &mut State, thread: usize, page: usize) {
+        if world.setting.fault_invalidates {
+            // Both sizes and the pointer, of the TLB that was used and no other.
+            self.invalidate(world, state, world.shape().agents[thread].cache, 1 << page, false);
+        }
+    }
+
+    fn reaches(&self, world: &World, state: &State, frame: usize) -> bool {
+        let mut reaches = false;
+        self.leads(world, state, &mut |_, _, at, _| reaches |= at == frame);
+        reaches
+    }
+
+    fn reaches_table(&self, _: &World, state: &State, table: usize) -> bool {
+        let mut pointers = self.caches.iter().flat_map(|slots| &slots.pointers);
+        pointers.any(|slot| state.get(*slot) >> table & 1 != 0)
+    }
+
+    fn exceeds(
+        &self,
+        world: &World,
+        state: &State,
+        (space, page): (usize, usize),
+        frame: usize,
+        writes: bool,
+    ) -> bool {
+        let mut exceeds = false;
+        self.leads(world, state, &mut |of, from, to, write| {
+            exceeds |= (of, from, to) == (space, page, frame)
+                && (write || !writes)
+                && !self.granted(world, state, of, from, to, write);
+        });
+        exceeds
+    }
+
+    fn restless(&self, world: &World, state: &State) -> bool {
+        let mut restless = false;
+        self.leads(world, state, &mut |space, page, frame, write| {
+            restless |= !self.granted(world, state, space, page, frame, write);
+        });
+        restless
+    }
+
+    fn stuck(&self, world: &World, state: &State, thread: usize, page: usize, write: bool) -> bool {
+        // What remains after one more fault can answer every time.
+        let mut after = state.clone();
+        self.fault(world, &mut after, thread, page);
+        let mut faults = false;
+        self.access(world, &after, thread, page, write, &mut |answer| {
+            faults |= answer == Answer::Fault
+        });
+        faults
+    }
+
+    fn processes(&self) -> usize {
+        self.caches.len()
+    }
+
+    fn steps(
+        &self,
+        world: &World,
+        state: &State,
+        process: usize,
+        each: &mut dyn FnMut(u32, State),
+    ) {
+        let mut choice = 0;
+        let mut each = |next: State| {
+            if next != *state {
+                each(choice, next);
+                choice += 1;
+            }
+        };
+        for page in 0..world.shape().pages.len() {
+            self.ask(world, state, process, page, &mut |_, _, filled| each(filled));
+        }
+        let slots = &self.caches[process];
+        for slot in slots.small.iter().chain(&slots.large).chain(&slots.pointers) {
+            let mask = state.get(*slot);
+            for bit in bits(mask) {
+                let mut next = state.clone();
+                next.set(*slot, mask & !(1 << bit));
+                each(next);
+            }
+        }
+    }
+
+    fn resolve(&self, world: &World, state: &State, space: usize, page: usize) -> Option<usize> {
+        let now = found(world, state, root(world, state, space, page), page);
+        now.at(world.shape().pages[page].index).map(|(frame, _)| frame)
+    }
+}

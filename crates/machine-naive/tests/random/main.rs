@@ -1,0 +1,207 @@
+//! Random programs on both machines: the sets and the explicit fills agree,
+//! and sets with a rule broken do not.
+//!
+//! `SHOOTDOWN_NAIVE_PROGRAMS` is how many programs are compared,
+//! `SHOOTDOWN_NAIVE_SEED` the number of the first, `SHOOTDOWN_NAIVE_CAP` how
+//! many states each may have. The same numbers give the same programs.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod chance;
+mod generate;
+mod mutants;
+mod shrink;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use shootdown_litmus::Variant;
+use shootdown_machine::mmu::Mmu;
+use shootdown_machine::sets::Sets;
+use shootdown_machine_naive::compare::names;
+use shootdown_machine_naive::{Comparison, compare_with};
+
+use generate::{Test, generate};
+use mutants::{ALL, Mutant, Mutation};
+use shrink::shrink;
+
+/// States of either machine, if nobody says otherwise; a program that has more
+/// is replaced.
+const CAP: u64 = 2_500;
+/// Programs until each mutant must have been noticed.
+const PATIENCE: u64 = 6_000;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// A test on both machines; an error if it is none.
+fn run<M: Mmu>(test: &Test, sets: M) -> Result<Comparison, String> {
+    let (lowered, setting) =
+        support::lowered(&test.name, &test.to_string(), &Variant::base(), test.tso)?;
+    Ok(compare_with(&lowered, setting, number("SHOOTDOWN_NAIVE_CAP", CAP), sets))
+}
+
+/// What a run over many programs has met.
+#[derive(Debug, Default)]
+struct Counts {
+    compared: u64,
+    large: u64,
+    cut: u64,
+    tso: u64,
+    naive: u64,
+    sets: u64,
+    /// Programs with a declaration or call of this kind.
+    features: BTreeMap<&'static str, u64>,
+    /// Programs that break a property.
+    broken: BTreeMap<u32, u64>,
+    failures: Vec<String>,
+}
+
+const FEATURES: [&str; 28] = [
+    "iotlb",
+    "atc T",
+    "two : R",
+    "two : U",
+    "swtlb",
+    "in_order",
+    "any_order",
+    "mm child",
+    "U <- child",
+    "C <- child",
+    "huge",
+    "pte_alloc_one",
+    "pmd_populate",
+    "pmd_clear",
+    "pte_free",
+    "map b",
+    "perm_miss_rewalk",
+    "cache_nonpresent",
+    "fault_invalidates",
+    "drain",
+    "owner child",
+    "copy_one_pte",
+    "local_flush",
+    "downgrade",
+    "fault cpu",
+    "fault G",
+    "fork",
+    "zap(va)",
+];
+
+impl Counts {
+    fn note(&mut self, test: &Test, text: &str, comparison: Comparison) {
+        match comparison {
+            Comparison::TooLarge => return self.large += 1,
+            Comparison::Same { naive, sets, cut, broken } => {
+                self.naive += naive;
+                self.sets += sets;
+                self.cut += u64::from(cut);
+                for bit in (0..u64::BITS).filter(|bit| broken >> bit & 1 != 0) {
+                    *self.broken.entry(bit).or_default() += 1;
+                }
+            }
+            Comparison::Differs(_) => {
+                let fails =
+                    |test: &Test| matches!(run(test, Sets::default()), Ok(Comparison::Differs(_)));
+                let small = shrink(test, &fails);
+                if let (Ok(Comparison::Differs(difference)), true) =
+                    (run(&small, Sets::default()), self.failures.len() < 4)
+                {
+                    let model = if small.tso { "tso" } else { "sc" };
+                    self.failures.push(format!("under {model}:\n{small}\n{difference}"));
+                }
+            }
+        }
+        self.compared += 1;
+        self.tso += u64::from(test.tso);
+        for feature in FEATURES.iter().filter(|feature| text.contains(**feature)) {
+            *self.features.entry(feature).or_default() += 1;
+        }
+    }
+}
+
+#[test]
+fn sets_and_explicit_fills_agree() {
+    let wanted = number("SHOOTDOWN_NAIVE_PROGRAMS", 10_000);
+    let first = number("SHOOTDOWN_NAIVE_SEED", 0);
+    let begun = Instant::now();
+    let (next, counts) = (AtomicU64::new(first), Mutex::new(Counts::default()));
+    let work = || {
+        loop {
+            let test = generate(next.fetch_add(1, Ordering::Relaxed));
+            let text = test.to_string();
+            let comparison = run(&test, Sets::default())
+                .unwrap_or_else(|why| panic!("not a test:\n{text}\n{why}"));
+            let mut counts = counts.lock().expect("no other worker panicked");
+            // Programs are counted as they finish, so a few more may be tried.
+            if counts.compared >= wanted {
+                return;
+            }
+            counts.note(&test, &text, comparison);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+    let counts = counts.into_inner().expect("no worker panicked");
+    println!(
+        "{} programs compared ({} under tso), {} replaced because they have more than {} states, {:.1} s",
+        counts.compared,
+        counts.tso,
+        counts.large,
+        number("SHOOTDOWN_NAIVE_CAP", CAP),
+        begun.elapsed().as_secs_f64()
+    );
+    println!(
+        "states: naive {}, sets {}; {} end with a table given back too early",
+        counts.naive, counts.sets, counts.cut
+    );
+    println!("features: {:?}", counts.features);
+    let broken: Vec<String> =
+        counts.broken.iter().map(|(bit, count)| format!("{} {count}", names(1 << bit))).collect();
+    println!("broken: {}", broken.join(", "));
+    assert!(
+        counts.failures.is_empty(),
+        "the machines disagree:\n\n{}",
+        counts.failures.join("\n\n")
+    );
+}
+
+/// Lines of a test that are not its frame.
+fn size(test: &Test) -> usize {
+    let parts = test.functions.iter().chain(&test.threads);
+    test.declarations.len() + parts.map(|part| part.lines.len()).sum::<usize>()
+}
+
+#[test]
+fn a_broken_rule_is_noticed() {
+    let mut missed = Vec::new();
+    for mutation in ALL {
+        let differs = |test: &Test, mutation| match run(test, Mutant::new(mutation)) {
+            Ok(Comparison::Differs(difference)) => Some(difference),
+            _ => None,
+        };
+        let found =
+            (0..PATIENCE).map(generate).find_map(|test| differs(&test, mutation).map(|_| test));
+        let Some(test) = found else {
+            missed.push(mutation);
+            continue;
+        };
+        assert!(
+            differs(&test, Mutation::Nothing).is_none(),
+            "the mutant that breaks nothing differs"
+        );
+        let small = shrink(&test, &|test| differs(test, mutation).is_some());
+        let difference = differs(&small, mutation).expect("shrinking keeps the difference");
+        println!("{mutation:?}: noticed by {}, {} lines when shrunk", test.name, size(&small));
+        if number("SHOOTDOWN_NAIVE_SHOW", 0) != 0 {
+            println!("{small}\n{difference}");
+        }
+    }
+    assert!(missed.is_empty(), "nothing noticed {missed:?}");
+}
