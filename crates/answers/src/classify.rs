@@ -1,0 +1,263 @@
+//! What an end that ideal memory lacks is called.
+//!
+//! The access that makes it impossible is found: the earliest point of the run
+//! from which no end of ideal memory agrees with what the threads know. If that
+//! access went through an old translation, the step that broke the obligation
+//! is found by what the translation outlived; otherwise the old translations
+//! that were written through before it are asked.
+
+use std::collections::BTreeSet;
+
+use shootdown_litmus::program::ContractKind;
+use shootdown_machine::machine::Machine;
+use shootdown_machine::mmu::Mmu;
+use shootdown_machine::model::Process;
+use shootdown_machine::outcome::{Observable, comparable};
+use shootdown_machine::run::FAULT;
+use shootdown_machine::sets::Sets;
+use shootdown_machine::state::State;
+use shootdown_step::value::{WORD_BASE, entry, frame_of_page, page_of_address};
+use shootdown_step::{EntryAt, Op};
+
+use crate::check::revokes;
+use crate::story::Story;
+
+/// Ends of ideal memory.
+pub struct Ends {
+    /// What is compared.
+    pub compared: Vec<Observable>,
+    /// Every end.
+    pub allowed: BTreeSet<Vec<i64>>,
+}
+
+impl Ends {
+    /// Whether ideal memory has this end.
+    pub fn allows<M: Mmu>(&self, machine: &Machine<M>, state: &State) -> bool {
+        self.allowed.contains(&comparable(machine, state, &self.compared))
+    }
+}
+
+/// An access through a translation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The step, from 0.
+    pub row: usize,
+    /// Who.
+    pub thread: usize,
+    /// Which page.
+    pub page: usize,
+    /// Where it went.
+    pub frame: usize,
+    /// Whether it wrote.
+    pub write: bool,
+    /// The table does not grant it at that time.
+    pub stale: bool,
+}
+
+/// What was found out about an end.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    /// Codes, with the step that breaks each and its name; the earliest first.
+    pub obligations: Vec<(&'static str, usize, String)>,
+    /// The access that makes the end impossible.
+    pub culprit: Option<usize>,
+    /// Every access through an old translation that matters.
+    pub uses: Vec<Use>,
+}
+
+/// Names an end.
+pub fn name_outcome(story: &Story<'_>, ends: &Ends) -> Named {
+    let uses = story.uses();
+    let culprit = culprit(story, ends);
+    let stale = uses.iter().filter(|used| used.stale).copied();
+    let mut candidates: Vec<Use> = match culprit {
+        Some(row) => stale.clone().filter(|used| used.row == row).collect(),
+        None => Vec::new(),
+    };
+    if candidates.is_empty() {
+        let last = culprit.unwrap_or(usize::MAX);
+        candidates = stale.clone().filter(|used| used.write && used.row < last).collect();
+    }
+    if candidates.is_empty() {
+        candidates = stale.filter(|used| culprit.is_none_or(|row| used.row < row)).collect();
+    }
+    let mut obligations: Vec<(&'static str, usize, String)> = Vec::new();
+    for used in &candidates {
+        for (code, row) in outlived(story, used) {
+            if !obligations.iter().any(|(known, at, _)| *known == code && *at == row) {
+                obligations.push((code, row, story.name_of(row)));
+            }
+        }
+    }
+    obligations.sort_by_key(|(_, row, _)| *row);
+    Named { obligations, culprit, uses: candidates }
+}
+
+/// The variables and faults that have got a value in a run, with the step that
+/// gave it.
+pub(crate) fn known(story: &Story<'_>, ends: &Ends) -> Vec<(usize, usize)> {
+    let compared = ends.compared.iter().enumerate();
+    compared
+        .filter_map(|(at, what)| match what {
+            Observable::Variable(thread, variable) => {
+                Some((at, story.last_write(*thread, *variable)?))
+            }
+            Observable::Fault(thread) => Some((at, story.fault_of(*thread)?)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The first step after which no end of ideal memory agrees with what is known.
+pub(crate) fn culprit(story: &Story<'_>, ends: &Ends) -> Option<usize> {
+    let last = &story.run.steps.last()?.2;
+    let values = comparable(story.machine, last, &ends.compared);
+    let known = known(story, ends);
+    let mut rows: Vec<usize> = known.iter().map(|(_, row)| *row).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    rows.into_iter().find(|row| {
+        let agreed: Vec<usize> =
+            known.iter().filter(|(_, at)| at <= row).map(|(at, _)| *at).collect();
+        !ends.allowed.iter().any(|end| agreed.iter().all(|at| end[*at] == values[*at]))
+    })
+}
+
+/// The obligations that the use of a translation breaks, with the steps that
+/// it outlived.
+fn outlived(story: &Story<'_>, used: &Use) -> Vec<(&'static str, usize)> {
+    let world = &story.machine.world;
+    let space = world.shape().agents[used.thread].space;
+    let mut found = Vec::new();
+    // Who took the used entry out of the table: only who does that replaces it.
+    // A page that a later fault maps is no new entry in its place.
+    let mut cleared_by = None;
+    // Whether the table has led there yet.
+    let mut mapped = false;
+    let mut replaced = None;
+    let mut copied: Vec<(usize, usize)> = Vec::new();
+    for row in 0..used.row {
+        let Process::Thread(thread) = story.run.steps[row].0 else { continue };
+        let (before, after) = (story.state(row), story.state(row + 1));
+        let Some((_, op)) = world.next_step(before, thread) else { continue };
+        let value = |expr| story.value(before, thread, expr);
+        let leads =
+            |state: &State| entry::frame(world.walk(state, space, used.page)) == Some(used.frame);
+        let was_there = leads(before);
+        mapped |= was_there;
+        if was_there && !leads(after) {
+            cleared_by = Some(thread);
+        }
+        match op {
+            Op::PutPage { .. } | Op::GatherFree => {
+                let slot = world.frames[used.frame];
+                if before.get(slot) != after.get(slot)
+                    && after.get(slot) == shootdown_machine::pages::FREE
+                {
+                    found.push(("FREE", row));
+                }
+            }
+            Op::CopyPage { from, to } if frame_of_page(value(from)) == Some(used.frame) => {
+                if let Some(to) = frame_of_page(value(to))
+                    && !copied.iter().any(|(_, known)| *known == to)
+                {
+                    copied.push((row, to));
+                }
+            }
+            Op::SamePages { left, right, .. } => {
+                let pair = (frame_of_page(value(left)), frame_of_page(value(right)));
+                if let (Some(left), Some(right)) = pair
+                    && (left == used.frame || right == used.frame)
+                {
+                    copied.push((row, if left == used.frame { right } else { left }));
+                }
+            }
+            Op::SetEntry { entry: at, value: new } => {
+                let new = value(new);
+                let pointer = value(at.pointer());
+                let page_there = match at {
+                    EntryAt::Lower(_) => world
+                        .shape()
+                        .entry_of_pointer(pointer)
+                        .is_some_and(|(_, page)| page == used.page),
+                    EntryAt::Upper(_) => world
+                        .shape()
+                        .upper_of_pointer(pointer)
+                        .is_some_and(|(_, block)| world.shape().blocks[block].contains(&used.page)),
+                };
+                if page_there && let Some(frame) = entry::frame(new) {
+                    if frame == used.frame {
+                        // The table leads there again: what came before does
+                        // not count.
+                        replaced = None;
+                        continue;
+                    }
+                    if was_there || cleared_by == Some(thread) {
+                        replaced.get_or_insert(row);
+                    }
+                }
+            }
+            Op::Return { contract } => {
+                // The return kills what is older than the call's own state,
+                // whoever took it out of the table.
+                let kind = world.lowered.contracts[*contract].kind;
+                let about = story.machine.contract_pages(before, *contract) >> used.page & 1 != 0;
+                let now = world.walk(before, space, used.page);
+                let elsewhere = entry::frame(now) != Some(used.frame);
+                let taken = match kind {
+                    ContractKind::Downgrade | ContractKind::Fork | ContractKind::ForkPerPage => {
+                        used.write && !entry::grants(now, true)
+                    }
+                    _ => elsewhere,
+                };
+                if about && taken && mapped && revokes(kind) {
+                    found.push(("RETURN", row));
+                }
+            }
+            _ => {}
+        }
+    }
+    // A copy counts if the table leads to it in the end.
+    let last = story.state(story.run.steps.len());
+    for (row, to) in copied {
+        let installed = (0..=story.run.steps.len())
+            .any(|at| entry::frame(world.walk(story.state(at), 0, used.page)) == Some(to))
+            || entry::frame(world.walk(last, 0, used.page)) == Some(to);
+        if used.write && installed {
+            found.push(("COPY", row));
+        }
+    }
+    // A write through what survived the copy is lost whether it comes before the
+    // new entry or after it: the copy is what it broke.
+    let copied = found.iter().any(|(code, _)| *code == "COPY");
+    if let Some(row) = replaced.filter(|_| !copied) {
+        found.push(("NEW", row));
+    }
+    found
+}
+
+/// An access of a step, if it is one that is translated.
+pub(crate) fn use_of(
+    machine: &Machine<Sets>,
+    before: &State,
+    process: Process,
+    choice: u32,
+    row: usize,
+) -> Option<Use> {
+    let Process::Thread(thread) = process else { return None };
+    let world = &machine.world;
+    let (_, op) = world.next_step(before, thread)?;
+    let Op::Access { pointer, access, .. } = op else { return None };
+    let registers = &world.threads[thread].registers;
+    let pointer = pointer.value(&|reg| before.get(registers[reg.0 as usize]));
+    if pointer >= WORD_BASE || choice == FAULT || choice == 0 {
+        return None;
+    }
+    let page = page_of_address(pointer)?;
+    let frame = choice as usize - 1;
+    let space = world.shape().agents[thread].space;
+    let write = access.writes();
+    let now = world.walk(before, space, page);
+    let stale = entry::frame(now) != Some(frame) || !entry::grants(now, write);
+    Some(Use { row, thread, page, frame, write, stale })
+}

@@ -1,0 +1,23 @@
+//! Verdicts with reasons.
+//!
+//! [`check`](check::check) explores a test on the machine and on ideal memory.
+//! [`verdict`] says what it found, [`timeline`] how it comes about. Both are
+//! plain data: the command line draws them, and others may.
+
+mod block;
+pub mod check;
+pub mod classify;
+pub mod decision;
+pub mod explain;
+mod guards;
+pub mod judge;
+mod library;
+pub mod mutate;
+pub mod request;
+mod shorten;
+pub mod story;
+pub mod suite;
+pub mod timeline;
+pub mod verdict;
+
+pub use library::LIBRARY;

@@ -1,0 +1,132 @@
+//! How a test is checked.
+
+use shootdown_explore::{Limits, Options, Reductions};
+use shootdown_litmus::{Found, Include, SourceError, Sources};
+
+/// How a test is checked.
+#[derive(Clone)]
+pub struct Request {
+    /// The memory model: `tso` instead of `sc`.
+    pub tso: bool,
+    /// Dials that are turned: name, value.
+    pub params: Vec<(String, String)>,
+    /// Another machine than the one that the file includes.
+    pub machine: Option<String>,
+    /// Another kernel than the one that the file includes.
+    pub kernel: Option<String>,
+    /// Caps on the search.
+    pub limits: Limits,
+    /// Threads of the search.
+    pub threads: usize,
+    /// What need not be searched.
+    pub reductions: Reductions,
+    /// Registers that nobody reads any more are forgotten.
+    pub forget_dead: bool,
+    /// Look for the steps without which a clean test would not be.
+    pub guards: bool,
+    /// Is told now and then how far a search has come.
+    pub progress: Option<std::sync::Arc<dyn Fn(shootdown_explore::Progress) + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("tso", &self.tso)
+            .field("params", &self.params)
+            .field("machine", &self.machine)
+            .field("kernel", &self.kernel)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Request {
+    /// `sc`, the file's own machine and dials, the default limits, one thread.
+    fn default() -> Self {
+        Request {
+            tso: false,
+            params: Vec::new(),
+            machine: None,
+            kernel: None,
+            limits: Limits::default(),
+            threads: 1,
+            reductions: Reductions::ALL,
+            forget_dead: true,
+            guards: false,
+            progress: None,
+        }
+    }
+}
+
+impl Request {
+    /// What the engine is told.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            threads: self.threads,
+            limits: self.limits,
+            reductions: self.reductions,
+            progress: self.progress.clone(),
+            ..Options::default()
+        }
+    }
+
+    /// Dials that come with the chosen kernel.
+    pub(crate) fn dials(&self) -> Vec<(String, String)> {
+        let era = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut dials = match self.kernel.as_deref() {
+            // Since 6.6 the secondary TLBs are told by the flush of the CPUs'.
+            Some(tag) if since_6_6(tag) => {
+                vec![era("cpu_flush_notifies", "yes"), era("range_end_invalidates", "no")]
+            }
+            Some(_) => vec![era("cpu_flush_notifies", "no"), era("range_end_invalidates", "yes")],
+            None => Vec::new(),
+        };
+        dials.extend(self.params.iter().cloned());
+        dials
+    }
+}
+
+fn since_6_6(tag: &str) -> bool {
+    let mut numbers =
+        tag.trim_start_matches('v').split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version >= (6, 6)
+}
+
+/// Includes of machines and kernels lead to the ones that were asked for.
+pub struct Chosen<'s> {
+    /// Where texts come from.
+    pub sources: &'s dyn Sources,
+    /// The machine, if one was asked for.
+    pub machine: Option<&'s str>,
+    /// The kernel, if one was asked for.
+    pub kernel: Option<&'s str>,
+}
+
+impl Sources for Chosen<'_> {
+    fn read(&self, include: Include<'_>) -> Result<Found, SourceError> {
+        let parts: Vec<&str> = include.path.split('/').collect();
+        let path = match (parts.as_slice(), self.machine, self.kernel) {
+            (["machine", _], Some(machine), _) => format!("machine/{machine}"),
+            (["kernel", _, rest @ ..], _, Some(kernel)) => {
+                format!("kernel/{kernel}/{}", rest.join("/"))
+            }
+            _ => return self.sources.read(include),
+        };
+        self.sources.read(Include { path: &path, ..include })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eras() {
+        assert!(!since_6_6("v6.1"));
+        assert!(!since_6_6("v6.1.192"));
+        assert!(since_6_6("v6.6"));
+        assert!(since_6_6("v6.12"));
+        assert!(since_6_6("v7.2"));
+    }
+}

@@ -1,0 +1,75 @@
+//! The shapes of the kernel's memory model under `sc` and `tso`: word and number
+//! of final states as two axiomatic models over the same events give them
+//! (herd7 with program order and with store buffers).
+
+use std::path::Path;
+
+use shootdown_answers::check::{check, read};
+use shootdown_answers::judge::how_often;
+use shootdown_answers::request::Request;
+use shootdown_litmus::{HowOften, NoSources, Variant, read_file};
+
+/// The shape; under `sc` and under `tso` whether its condition is ever
+/// fulfilled, and how many final states there are.
+#[rustfmt::skip]
+const SHAPES: [(&str, (bool, usize), (bool, usize)); 33] = [
+    ("CoRR+poonceonce+Once", (false, 3), (false, 3)),
+    ("CoRW+poonceonce+Once", (false, 3), (false, 3)),
+    ("CoWR+poonceonce+Once", (false, 3), (false, 3)),
+    ("CoWW+poonceonce", (false, 1), (false, 1)),
+    ("IRIW+fencembonceonces+OnceOnce", (false, 15), (false, 15)),
+    ("IRIW+poonceonces+OnceOnce", (false, 15), (false, 15)),
+    ("ISA2+pooncelock+pooncelock+pombonce", (false, 7), (false, 7)),
+    ("ISA2+poonceonces", (false, 7), (false, 7)),
+    ("ISA2+pooncerelease+poacquirerelease+poacquireonce", (false, 7), (false, 7)),
+    ("LB+fencembonceonce+ctrlonceonce", (false, 2), (false, 2)),
+    ("LB+poacquireonce+pooncerelease", (false, 3), (false, 3)),
+    ("LB+poonceonces", (false, 3), (false, 3)),
+    ("LB+unlocklockonceonce+poacquireonce", (false, 3), (false, 3)),
+    ("MP+fencewmbonceonce+fencermbonceonce", (false, 3), (false, 3)),
+    ("MP+polocks", (false, 3), (false, 3)),
+    ("MP+poonceonces", (false, 3), (false, 3)),
+    ("MP+pooncerelease+poacquireonce", (false, 3), (false, 3)),
+    ("MP+porevlocks", (false, 3), (false, 3)),
+    ("MP+unlocklockonceonce+fencermbonceonce", (false, 3), (false, 3)),
+    ("R+fencembonceonces", (false, 3), (false, 3)),
+    ("R+poonceonces", (false, 3), (true, 4)),
+    ("S+fencewmbonceonce+poacquireonce", (false, 3), (false, 3)),
+    ("S+poonceonces", (false, 3), (false, 3)),
+    ("SB+fencembonceonces", (false, 3), (false, 3)),
+    ("SB+poonceonces", (false, 3), (true, 4)),
+    ("SB+rfionceonce-poonceonces", (false, 3), (true, 4)),
+    ("WRC+poonceonces+Once", (false, 7), (false, 7)),
+    ("WRC+pooncerelease+fencermbonceonce+Once", (false, 7), (false, 7)),
+    ("Z6.0+pooncelock+pooncelock+pombonce", (false, 7), (false, 7)),
+    ("Z6.0+pooncerelease+poacquirerelease+fencembonceonce", (false, 7), (false, 7)),
+    ("dep+plain", (false, 1), (false, 1)),
+    ("DCL-broken", (false, 4), (false, 4)),
+    ("DCL-fixed", (false, 4), (false, 4)),
+];
+
+fn column(tso: bool) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../litmus/lkmm");
+    for (name, sc, store_buffers) in SHAPES {
+        let (sometimes, states) = if tso { store_buffers } else { sc };
+        let path = folder.join(format!("{name}.litmus"));
+        let text = read_file(&path).expect("a file of the repository");
+        let request = Request { tso, ..Request::default() };
+        let subject = read(name, &text, &NoSources, &Variant::base(), &request)
+            .unwrap_or_else(|refused| panic!("{name}: {refused:?}"));
+        let checked = check(&subject, &request);
+        assert_eq!(checked.block.states.len(), states, "{name}: {:?}", checked.block.states);
+        let wanted = if sometimes { HowOften::Sometimes } else { HowOften::Never };
+        assert_eq!(how_often(&checked), Some(wanted), "{name}");
+    }
+}
+
+#[test]
+fn sc_gives_the_states_of_the_axiomatic_model() {
+    column(false);
+}
+
+#[test]
+fn tso_gives_the_states_of_the_axiomatic_model() {
+    column(true);
+}

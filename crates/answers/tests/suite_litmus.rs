@@ -1,0 +1,75 @@
+//! Every file of `litmus/`, by the rules of the machine alone: what the suite
+//! expects of each variant is what is found, under both memory models.
+
+use std::path::{Path, PathBuf};
+
+use shootdown_answers::LIBRARY;
+use shootdown_answers::check::{Refused, check, read};
+use shootdown_answers::request::Request;
+use shootdown_answers::verdict::Judgement;
+use shootdown_litmus::{read_file, variants};
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../litmus").join(folder);
+    let entries = std::fs::read_dir(folder).expect("a folder of the repository");
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "litmus"));
+    files.sort();
+    files
+}
+
+/// How many checks were judged.
+fn all(folder: &str, tso: bool) -> usize {
+    let request = Request { tso, ..Request::default() };
+    let mut judged = 0;
+    for path in files(folder) {
+        let name = path.display().to_string();
+        let text = read_file(&path).expect("a text");
+        let offered = variants(&name, &text, &LIBRARY).expect("a test");
+        for variant in &offered.listed {
+            let subject = match read(&name, &text, &LIBRARY, variant, &request) {
+                Ok(subject) => subject,
+                Err(Refused::NotCovered { why, .. }) => panic!("{name} {variant}: {why}"),
+                Err(Refused::Input(error)) => panic!("{error}"),
+            };
+            let checked = check(&subject, &request);
+            match checked.judgement {
+                Judgement::Met { .. } => judged += 1,
+                Judgement::Unjudged => {}
+                Judgement::Differs { place, differences } => {
+                    panic!(
+                        "{}:{} {variant} {}: {differences:?}",
+                        place.file, place.line, checked.model
+                    )
+                }
+            }
+        }
+    }
+    judged
+}
+
+#[test]
+fn the_seeds_are_as_expected() {
+    assert!(all("seed", false) > 40);
+}
+
+#[test]
+fn the_paths_are_as_expected() {
+    assert!(all("paths", false) > 15);
+}
+
+#[test]
+fn each_check_has_a_file_that_it_refuses() {
+    assert!(all("checks", false) >= 28);
+}
+
+#[test]
+fn user_programs_are_as_expected() {
+    assert!(all("user", false) >= 10);
+}
+
+#[test]
+fn store_buffers_change_no_verdict_of_the_checks() {
+    assert!(all("checks", true) >= 28);
+    assert!(all("paths", true) > 15);
+}
