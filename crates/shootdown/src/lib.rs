@@ -10,7 +10,10 @@
 //! The steps of a play are a script; no outcome is: every value printed was read
 //! from the memory of an [`address_space`].
 
+pub mod command;
+pub mod computed;
 pub mod count;
+pub mod draw;
 pub mod play;
 pub mod report;
 pub mod table;

@@ -3,31 +3,64 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use shootdown::command::{check, explain, merge, primitives, run, status, test};
 use shootdown::report::Report;
 
 /// When do the secondary TLBs have to be notified inside the page table lock,
 /// and when may it wait?
 ///
-/// Plays the founding document's scenario on a running address space and prints
-/// the decision table.
+/// Without a command: the founding document's answer, computed and played.
 #[derive(Parser)]
-#[command(name = "shootdown", version, after_help = EXIT_STATUS)]
+#[command(name = "shootdown", version, after_help = status::HELP)]
 struct Arguments {
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
-const EXIT_STATUS: &str = "\
-Exit status: 0 all as the document says, 1 an outcome differs, 2 bad usage,
-3 a window was not hit, 4 an internal fault.";
+#[derive(Subcommand)]
+enum Command {
+    /// A verdict with reasons for litmus files
+    Check(check::Arguments),
+    /// What each notification and flush is for: required here, may wait, redundant
+    Explain(explain::Arguments),
+    /// A litmus test on real threads, many times, against what the checker allows
+    Run(run::Arguments),
+    /// A suite of litmus files against what they expect
+    Test(Box<test::Arguments>),
+    /// The results of all shards of a suite as one
+    Merge(merge::Arguments),
+    /// What a litmus test can call without defining it
+    Primitives {
+        /// Only rows with this word
+        word: Option<String>,
+    },
+}
 
 /// An operation failed that should not have.
 const INTERNAL: u8 = 4;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let mut out = std::io::stdout().lock();
+    match arguments.command {
+        None => overview(arguments.json, &mut out),
+        Some(Command::Check(arguments)) => check::run(&arguments, &mut out).into(),
+        Some(Command::Explain(arguments)) => explain::run(&arguments, &mut out).into(),
+        Some(Command::Run(arguments)) => run::run(&arguments, &mut out).into(),
+        Some(Command::Test(arguments)) => test::run(&arguments, &mut out).into(),
+        Some(Command::Merge(arguments)) => merge::run(&arguments, &mut out).into(),
+        Some(Command::Primitives { word }) => {
+            let _ = out.write_all(primitives::text(word.as_deref()).as_bytes());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn overview(json: bool, out: &mut dyn Write) -> ExitCode {
     let report = match Report::make() {
         Ok(report) => report,
         Err(error) => {
@@ -35,7 +68,7 @@ fn main() -> ExitCode {
             return ExitCode::from(INTERNAL);
         }
     };
-    let output = if arguments.json {
+    let output = if json {
         match serde_json::to_string_pretty(&report) {
             Ok(json) => json + "\n",
             Err(error) => {
@@ -47,6 +80,6 @@ fn main() -> ExitCode {
         report.text()
     };
     // A reader that has seen enough (`| head`) is no error.
-    let _ = std::io::stdout().write_all(output.as_bytes());
+    let _ = out.write_all(output.as_bytes());
     report.verdict().into()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use address_space::Error;
 use serde::Serialize;
 
+use crate::computed::Computed;
 use crate::count::{Count, Counts, doorbell, early_free};
 use crate::play::{Exemption, Play, exemption, scenario};
 use crate::table::{self, Decision};
@@ -22,6 +23,8 @@ pub const LIMIT: Duration = Duration::from_secs(5);
 pub struct Report {
     /// Version of this form.
     pub schema: &'static str,
+    /// What exploration says.
+    pub computed: Computed,
     /// Case B with the notification between clear and set, and at `range_end`.
     pub case_b: [Play; 2],
     /// Case B from free-running threads.
@@ -94,6 +97,7 @@ impl Report {
     pub fn make() -> Result<Self, Error> {
         Ok(Report {
             schema: SCHEMA,
+            computed: Computed::make(),
             case_b: [scenario(false)?, scenario(true)?],
             doorbell: doorbell(LIMIT)?,
             early_free: early_free(LIMIT)?,
@@ -111,7 +115,8 @@ impl Report {
         let counted = right.iter().all(|count| count.wrong == 0)
             && all.iter().all(|count| count.wrong_after == 0);
         let exempt = self.exemption.iter().all(Exemption::holds);
-        if !(played && counted && exempt) {
+        let computed = self.computed.as_expected();
+        if !(computed && played && counted && exempt) {
             Verdict::Differs
         } else if !(self.doorbell.window_hit() && self.early_free.window_hit()) {
             Verdict::NotExercised
@@ -130,6 +135,8 @@ impl Report {
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "When do you need to notify inside page table lock ?")?;
+        writeln!(out)?;
+        out.push_str(&self.computed.text());
         writeln!(out)?;
         out.push_str(CASE_B);
         for play in &self.case_b {

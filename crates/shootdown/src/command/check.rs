@@ -1,0 +1,317 @@
+//! `shootdown check`: a verdict with reasons for each variant of each file.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use shootdown_answers::LIBRARY;
+use shootdown_answers::check::{Refused, check, not_covered, read};
+use shootdown_answers::request::Request;
+use shootdown_answers::verdict::{Checked, Judgement, Status as Verdict};
+use shootdown_explore::{Limits, Reductions};
+use shootdown_litmus::{Directories, Either, Variant, read_file, variants};
+
+use super::status::Status;
+use crate::draw::{self, Form, Paint};
+
+/// Memory models that are offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Model {
+    /// Sequential consistency
+    Sc,
+    /// Store buffers, as on x86
+    Tso,
+}
+
+/// Forms of a timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TimelineForm {
+    /// A column for each thread, and beside it what changed
+    Columns,
+    /// The form of the kernel's document: [Time N] blocks
+    Document,
+    /// CPU0 | CPU1 | DEV0 in 72 columns, ready for a mail
+    Changelog,
+}
+
+/// How files are read and searched; the same for several commands.
+#[derive(Clone, Debug, Args)]
+pub struct Setup {
+    /// Memory model
+    #[arg(long, value_enum, default_value = "sc")]
+    pub model: Model,
+    /// Turn a dial of the machine: NAME=VALUE (may be given several times)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+    /// Another machine than the one that the file includes
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
+    /// Another kernel than the one that the file includes: v6.1, v6.12
+    #[arg(long, value_name = "TAG")]
+    pub kernel: Option<String>,
+    /// Look for included files here first
+    #[arg(short = 'I', long = "include", value_name = "DIR")]
+    pub include: Vec<PathBuf>,
+    /// Give up after this many states
+    #[arg(long, value_name = "N", default_value_t = 100_000_000)]
+    pub max_states: u64,
+    /// Give up at this many MiB
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    pub max_memory: u64,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "S", default_value_t = 600)]
+    pub max_time: u64,
+    /// Threads of the search
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: usize,
+    /// Search every order of steps, also of those that nobody can tell apart
+    #[arg(long)]
+    pub no_fuse: bool,
+    /// Tell equal threads apart
+    #[arg(long)]
+    pub no_symmetry: bool,
+    /// Remember variables that nobody reads any more
+    #[arg(long)]
+    pub no_forget: bool,
+}
+
+impl Setup {
+    /// As the library takes it.
+    ///
+    /// # Errors
+    ///
+    /// A `--param` without `=`.
+    pub fn request(&self) -> Result<Request, String> {
+        let mut params = Vec::new();
+        for text in &self.param {
+            let Some((name, value)) = text.split_once('=') else {
+                return Err(format!(
+                    "`--param {text}`: write NAME=VALUE, such as perm_miss_rewalk=no"
+                ));
+            };
+            params.push((name.to_owned(), value.to_owned()));
+        }
+        Ok(Request {
+            tso: self.model == Model::Tso,
+            params,
+            machine: self.machine.clone(),
+            kernel: self.kernel.clone(),
+            limits: Limits {
+                states: self.max_states,
+                bytes: self.max_memory.saturating_mul(1 << 20),
+                time: Duration::from_secs(self.max_time),
+            },
+            threads: self.threads.max(1),
+            reductions: Reductions { fuse: !self.no_fuse, symmetry: !self.no_symmetry },
+            forget_dead: !self.no_forget,
+            ..Request::default()
+        })
+    }
+
+    /// Where included files come from.
+    pub fn sources(&self) -> Either<Directories, shootdown_litmus::Embedded<'static>> {
+        Either(Directories(self.include.clone()), LIBRARY)
+    }
+}
+
+/// What `check` is told.
+#[derive(Clone, Debug, Args)]
+pub struct Arguments {
+    /// Litmus files
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Switches that are on: one variant of the file
+    #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
+    pub variant: Vec<String>,
+    /// Every variant that the file lists, as one table
+    #[arg(long, conflicts_with = "variant")]
+    pub all_variants: bool,
+    /// Run with both values of a dial
+    #[arg(long, value_name = "PARAM")]
+    pub both: Vec<String>,
+    /// Form of the shortest run
+    #[arg(long, value_enum, default_value = "columns")]
+    pub timeline: TimelineForm,
+    /// Do not look for the steps without which a clean test would not be
+    #[arg(long)]
+    pub no_guards: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How to search
+    #[command(flatten)]
+    pub setup: Setup,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
+    let mut status = Status::default();
+    let mut request = match arguments.setup.request() {
+        Ok(request) => request,
+        Err(why) => {
+            eprintln!("shootdown: {why}");
+            return Status { input: true, ..status };
+        }
+    };
+    request.guards = !arguments.no_guards && !arguments.all_variants;
+    request.progress = progress();
+    let mut all = Vec::new();
+    for file in &arguments.files {
+        let (checks, found) = one_file(file, arguments, &request);
+        status = status.and(found);
+        if !arguments.json {
+            // A reader that has seen enough (`| head`) is no error.
+            let _ = out.write_all(text(&checks, arguments).as_bytes());
+        }
+        all.extend(checks);
+    }
+    if arguments.json {
+        match draw::json::text(&all) {
+            Ok(json) => {
+                let _ = out.write_all(json.as_bytes());
+                let _ = out.write_all(b"\n");
+            }
+            Err(error) => {
+                eprintln!("shootdown: the report could not be written as json: {error}");
+                status.internal = true;
+            }
+        }
+    }
+    status
+}
+
+/// How far a search has come, on a terminal.
+pub fn progress() -> Option<std::sync::Arc<dyn Fn(shootdown_explore::Progress) + Send + Sync>> {
+    if !std::io::stderr().is_terminal() {
+        return None;
+    }
+    Some(std::sync::Arc::new(|progress: shootdown_explore::Progress| {
+        // Small tests are over before anybody looks.
+        if progress.states > 200_000 {
+            eprint!("\r{} states, depth {}\x1b[K\r", progress.states, progress.depth);
+        }
+    }))
+}
+
+fn text(checks: &[Checked], arguments: &Arguments) -> String {
+    let paint = Paint::new(std::io::stdout().is_terminal());
+    if arguments.all_variants {
+        return draw::variants::text(checks, paint);
+    }
+    let form = match arguments.timeline {
+        TimelineForm::Columns => Form::Columns,
+        TimelineForm::Document => Form::Document,
+        TimelineForm::Changelog => Form::Changelog,
+    };
+    checks.iter().map(|checked| draw::check(checked, form, width(), paint)).collect()
+}
+
+/// Columns of the terminal, or 100.
+fn width() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    columns.unwrap_or(100).clamp(60, 400)
+}
+
+fn one_file(
+    file: &std::path::Path,
+    arguments: &Arguments,
+    request: &Request,
+) -> (Vec<Checked>, Status) {
+    let mut status = Status::default();
+    let wrong = |error: &dyn std::fmt::Display| {
+        eprint!("{error}");
+        (Vec::new(), Status { input: true, ..Status::default() })
+    };
+    let name = file.display().to_string();
+    let text = match read_file(file) {
+        Ok(text) => text,
+        Err(error) => return wrong(&error),
+    };
+    let sources = arguments.setup.sources();
+    let offered = match variants(&name, &text, &sources) {
+        Ok(offered) => offered,
+        Err(error) => return wrong(&error),
+    };
+    if let Some(unknown) = arguments.variant.iter().find(|name| !offered.switches.contains(name)) {
+        let known = if offered.switches.is_empty() {
+            "none".to_owned()
+        } else {
+            offered.switches.join(", ")
+        };
+        eprintln!("{name}: error: there is no variant `{unknown}`; the file has {known}");
+        return (Vec::new(), Status { input: true, ..status });
+    }
+    let chosen = match arguments.all_variants {
+        true => offered.listed,
+        false => vec![Variant::new(arguments.variant.iter().cloned())],
+    };
+    let mut checks = Vec::new();
+    for variant in &chosen {
+        for request in settings(request, &arguments.both) {
+            let checked = match read(&name, &text, &sources, variant, &request) {
+                Ok(subject) => {
+                    eprint!("{}", subject.program.warnings);
+                    check(&subject, &request)
+                }
+                Err(Refused::NotCovered { program, why, span }) => {
+                    not_covered(&program, &why, span, &request)
+                }
+                Err(Refused::Input(error)) => {
+                    eprint!("{error}");
+                    status.input = true;
+                    continue;
+                }
+            };
+            status = status.and(of(&checked));
+            checks.push(checked);
+        }
+    }
+    (checks, status)
+}
+
+/// Every setting of the dials that are run with both values.
+fn settings(request: &Request, both: &[String]) -> Vec<Request> {
+    let mut list = vec![request.clone()];
+    for dial in both {
+        list = list
+            .into_iter()
+            .flat_map(|request| {
+                ["yes", "no"].map(|value| {
+                    let mut request = request.clone();
+                    request.params.push((dial.clone(), value.to_owned()));
+                    request
+                })
+            })
+            .collect();
+    }
+    list
+}
+
+/// The status of one verdict.
+pub fn of(checked: &Checked) -> Status {
+    let violated =
+        checked.verdicts.iter().any(|verdict| matches!(verdict.status, Verdict::Violated(_)));
+    let clean = checked.verdicts.iter().any(|verdict| verdict.status == Verdict::Clean);
+    let unknown =
+        checked.verdicts.iter().any(|verdict| matches!(verdict.status, Verdict::Unknown(_)));
+    let stopped = checked.search.stopped.is_some();
+    match &checked.judgement {
+        Judgement::Met { .. } => Status::default(),
+        // An answer that is only missing does not differ from what was expected.
+        Judgement::Differs { .. } if !violated && (unknown || stopped) => {
+            Status { open: true, ..Status::default() }
+        }
+        Judgement::Differs { .. } => Status { differs: true, ..Status::default() },
+        Judgement::Unjudged => Status {
+            differs: violated,
+            open: unknown
+                || stopped
+                || (!violated
+                    && !clean
+                    && checked.verdicts.iter().all(|v| v.status != Verdict::Clean)
+                    && checked.block.validated.is_none()),
+            ..Status::default()
+        },
+    }
+}

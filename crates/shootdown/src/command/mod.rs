@@ -1,0 +1,10 @@
+//! The commands.
+
+pub mod check;
+pub mod explain;
+pub mod merge;
+pub mod primitives;
+pub mod results;
+pub mod run;
+pub mod status;
+pub mod test;
