@@ -9,10 +9,12 @@ use shootdown_answers::judge::how_often;
 use shootdown_answers::request::Request;
 use shootdown_litmus::{HowOften, NoSources, Variant, read_file};
 
-/// The shape; under `sc` and under `tso` whether its condition is ever
-/// fulfilled, and how many final states there are.
+/// Whether the condition is ever fulfilled, and how many final states there are.
+type Column = (bool, usize);
+
+/// The shape, under `sc` and under `tso`.
 #[rustfmt::skip]
-const SHAPES: [(&str, (bool, usize), (bool, usize)); 33] = [
+const SHAPES: [(&str, Column, Column); 33] = [
     ("CoRR+poonceonce+Once", (false, 3), (false, 3)),
     ("CoRW+poonceonce+Once", (false, 3), (false, 3)),
     ("CoWR+poonceonce+Once", (false, 3), (false, 3)),

@@ -8,7 +8,7 @@
 //! file stands, and every setting that a line names. [`run`] does the work and
 //! says of each check how it ended; only what a line speaks about and what was
 //! found so is [as expected](Outcome::AsExpected). [`shard`] divides the work
-//! among machines. [`bless`] writes what was found into the table.
+//! among machines. [`bless()`] writes what was found into the table.
 
 pub mod bless;
 pub mod plan;

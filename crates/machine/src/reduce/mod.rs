@@ -58,7 +58,7 @@
 //!
 //! # Threads that are equal
 //!
-//! See [`symmetry`].
+//! See the module `symmetry`.
 
 mod foot;
 mod future;
