@@ -102,14 +102,15 @@ impl Story<'_> {
 
     /// A violation that a state shows: the last step of the run broke it.
     pub(crate) fn violation(&self, code: &'static str, why: &str) -> Violation {
-        let last = self.run.steps.len().saturating_sub(1);
-        let row = self.breaking_row(code).unwrap_or(last);
-        let place = if self.run.steps.is_empty() { None } else { self.place_of(row) };
-        let steps = match self.run.steps.is_empty() {
-            true => Vec::new(),
-            false => vec![BreakingStep { name: self.name_of(row), place }],
-        };
         let why = format!("{why}{}", self.detail(code));
+        // What is wrong at rest was not made wrong by the step that came last.
+        if self.run.steps.is_empty() || code == "REST" {
+            let timeline = self.timeline(None, None, &why);
+            return Violation { steps: Vec::new(), why, timeline };
+        }
+        let last = self.run.steps.len() - 1;
+        let row = self.breaking_row(code).unwrap_or(last);
+        let steps = vec![BreakingStep { name: self.name_of(row), place: self.place_of(row) }];
         let timeline = self.timeline(Some((code, row)), None, &why);
         Violation { steps, why, timeline }
     }
