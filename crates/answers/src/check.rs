@@ -20,7 +20,7 @@ use shootdown_machine::sets::Sets;
 use shootdown_machine::setting::Setting;
 use shootdown_machine::state::State;
 use shootdown_machine::world::{Failed, World};
-use shootdown_step::{Lowered, Target, lower};
+use shootdown_step::{Lowered, MemoryModel, Target, lower};
 
 use crate::block::block;
 use crate::classify::{Ends, Named, name_outcome};
@@ -116,7 +116,7 @@ pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refus
     let not_covered = |program: Program, why: String, span: Span| {
         Err(Refused::NotCovered { program: Box::new(program), why, span })
     };
-    let mut setting = match Setting::of(&program, request.tso, &request.dials()) {
+    let mut setting = match Setting::of(&program, request.model, &request.dials()) {
         Ok(setting) => setting,
         Err(unknown) => {
             let own = program.params.iter().find(|param| *param.name == *unknown.name);
@@ -127,12 +127,16 @@ pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refus
         }
     };
     setting.keep_dead = !request.forget_dead;
-    let model = setting.model();
+    let model = setting.model.name();
     if !program.models.is_empty() && !program.models.iter().any(|(name, _)| **name == *model) {
         let names: Vec<&str> = program.models.iter().map(|(name, _)| &**name).collect();
         let why = format!("the file asks for the model {}, and this is {model}", names.join(", "));
         let span = program.models[0].1;
         return not_covered(program, why, span);
+    }
+    if setting.model == MemoryModel::Ra {
+        let span = program.header.span;
+        return not_covered(program, "the model ra is not built yet".to_owned(), span);
     }
     if let Some(unordered) = unordered_device(&program) {
         let why =
@@ -297,7 +301,7 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
         test: subject.program.header.name.to_string(),
         file: file_name(&subject.program),
         variant: subject.program.variant.to_string(),
-        model: subject.setting.model().to_owned(),
+        model: subject.setting.model.name().to_owned(),
         params: params(subject),
         block: block(subject, &explored),
         verdicts: list,
@@ -336,7 +340,7 @@ pub fn not_covered(program: &Program, why: &str, span: Span, request: &Request) 
         test: program.header.name.to_string(),
         file: file_name(program),
         variant: program.variant.to_string(),
-        model: if request.tso { "tso" } else { "sc" }.to_owned(),
+        model: request.model.name().to_owned(),
         params: Vec::new(),
         block: crate::block::empty(program),
         verdicts: CODES[..10].iter().map(|code| Verdict { code, status: status() }).collect(),
@@ -381,7 +385,7 @@ fn notes(subject: &Subject) -> Vec<String> {
     if subject.program.header.result.is_some() {
         notes.push(format!(
             "the file's `Result:` line speaks of the kernel's own memory model; this is {}",
-            subject.setting.model()
+            subject.setting.model
         ));
     }
     if let Some((why, span)) = &subject.refusal {

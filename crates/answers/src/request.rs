@@ -2,12 +2,13 @@
 
 use shootdown_explore::{Limits, Options, Reductions};
 use shootdown_litmus::{Found, Include, SourceError, Sources};
+pub use shootdown_step::MemoryModel;
 
 /// How a test is checked.
 #[derive(Clone)]
 pub struct Request {
-    /// The memory model: `tso` instead of `sc`.
-    pub tso: bool,
+    /// The memory model.
+    pub model: MemoryModel,
     /// Dials that are turned: name, value.
     pub params: Vec<(String, String)>,
     /// Another machine than the one that the file includes.
@@ -31,7 +32,7 @@ pub struct Request {
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Request")
-            .field("tso", &self.tso)
+            .field("model", &self.model)
             .field("params", &self.params)
             .field("machine", &self.machine)
             .field("kernel", &self.kernel)
@@ -44,7 +45,7 @@ impl Default for Request {
     /// `sc`, the file's own machine and dials, the default limits, one thread.
     fn default() -> Self {
         Request {
-            tso: false,
+            model: MemoryModel::Sc,
             params: Vec::new(),
             machine: None,
             kernel: None,

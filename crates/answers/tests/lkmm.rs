@@ -6,7 +6,7 @@ use std::path::Path;
 
 use shootdown_answers::check::{check, read};
 use shootdown_answers::judge::how_often;
-use shootdown_answers::request::Request;
+use shootdown_answers::request::{MemoryModel, Request};
 use shootdown_litmus::{HowOften, NoSources, Variant, read_file};
 
 /// Whether the condition is ever fulfilled, and how many final states there are.
@@ -50,13 +50,13 @@ const SHAPES: [(&str, Column, Column); 33] = [
     ("DCL-fixed", (false, 4), (false, 4)),
 ];
 
-fn column(tso: bool) {
+fn column(model: MemoryModel) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../litmus/lkmm");
     for (name, sc, store_buffers) in SHAPES {
-        let (sometimes, states) = if tso { store_buffers } else { sc };
+        let (sometimes, states) = if model == MemoryModel::Tso { store_buffers } else { sc };
         let path = folder.join(format!("{name}.litmus"));
         let text = read_file(&path).expect("a file of the repository");
-        let request = Request { tso, ..Request::default() };
+        let request = Request { model, ..Request::default() };
         let subject = read(name, &text, &NoSources, &Variant::base(), &request)
             .unwrap_or_else(|refused| panic!("{name}: {refused:?}"));
         let checked = check(&subject, &request);
@@ -68,10 +68,10 @@ fn column(tso: bool) {
 
 #[test]
 fn sc_gives_the_states_of_the_axiomatic_model() {
-    column(false);
+    column(MemoryModel::Sc);
 }
 
 #[test]
 fn tso_gives_the_states_of_the_axiomatic_model() {
-    column(true);
+    column(MemoryModel::Tso);
 }

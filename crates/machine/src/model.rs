@@ -42,7 +42,7 @@ impl<M: Mmu> Machine<M> {
     /// All who take steps.
     pub fn processes(&self) -> Vec<Process> {
         let threads = self.world.threads.len();
-        let buffers = if self.world.setting.tso { threads } else { 0 };
+        let buffers = if self.world.setting.model.has_buffers() { threads } else { 0 };
         let mut list: Vec<Process> = (0..threads).map(Process::Thread).collect();
         list.extend((0..buffers).map(Process::Buffer));
         list.extend((0..self.world.queues.len()).map(Process::Queue));

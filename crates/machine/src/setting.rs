@@ -4,6 +4,7 @@ use std::fmt;
 
 use shootdown_litmus::Program;
 use shootdown_step::Dials;
+pub use shootdown_step::MemoryModel;
 
 /// A dial that the machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +64,8 @@ pub const DIALS: [Dial; 6] = [
 /// How a program is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Setting {
-    /// CPUs have store buffers.
-    pub tso: bool,
+    /// In which orders agents may see what others wrote.
+    pub model: MemoryModel,
     /// A CPU flush tells the secondary TLBs.
     pub cpu_flush_notifies: bool,
     /// `range_end` tells them.
@@ -126,10 +127,10 @@ impl Setting {
     /// take.
     pub fn of(
         program: &Program,
-        tso: bool,
+        model: MemoryModel,
         overrides: &[(String, String)],
     ) -> Result<Setting, UnknownDial> {
-        let mut setting = Setting { tso, ..Setting::default() };
+        let mut setting = Setting { model, ..Setting::default() };
         for dial in &DIALS {
             setting.turn(dial.name, dial.default == "yes");
         }
@@ -179,14 +180,9 @@ impl Setting {
     /// What lowering has to know of it.
     pub fn dials(&self) -> Dials {
         Dials {
-            tso: self.tso,
+            model: self.model,
             cpu_flush_notifies: self.cpu_flush_notifies,
             range_end_invalidates: self.range_end_invalidates,
         }
-    }
-
-    /// The memory model's name.
-    pub fn model(&self) -> &'static str {
-        if self.tso { "tso" } else { "sc" }
     }
 }

@@ -507,7 +507,7 @@ fn thread_slots(slots: &mut Slots, code: &ThreadCode, setting: &Setting, cpu: bo
         ),
         _ => false,
     });
-    let buffer = if setting.tso && cpu { stores.count().min(BUFFER) } else { 0 };
+    let buffer = if setting.model.has_buffers() && cpu { stores.count().min(BUFFER) } else { 0 };
     ThreadSlots {
         pc: own(slots),
         registers: code

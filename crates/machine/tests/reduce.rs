@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use reduce_support::{ALL, Answer, MODES, NONE, Test, answer, family, tests_of, tests_of_text};
 use shootdown_machine::reduce::Kind;
+use shootdown_machine::setting::MemoryModel;
 
 /// States that the search without reductions may take; `REDUCE_BIG` lets it
 /// take more, and then all of it takes many minutes.
@@ -58,9 +59,9 @@ fn compare(test: &Test) -> Option<(u64, u64)> {
 fn whole(folder: &str) {
     let (mut all, mut kept) = (0, 0);
     for path in files(folder) {
-        for tso in [false, true] {
+        for model in [MemoryModel::Sc, MemoryModel::Tso] {
             for keep_dead in [false, true] {
-                for test in tests_of(&path, tso, keep_dead) {
+                for test in tests_of(&path, model, keep_dead) {
                     let Some((plain, reduced)) = compare(&test) else { continue };
                     all += plain;
                     kept += reduced;
@@ -102,12 +103,12 @@ fn the_shapes_of_the_memory_model_come_out_the_same() {
 #[test]
 fn who_overlooks_a_kind_of_object_is_noticed() {
     // Told after the lock is dropped: a device may still read the old page.
-    let late = tests_of_text("late", &family(2, 1, true), false, false);
-    let tried = tests_of_text("tried", TRIED, false, false);
+    let late = tests_of_text("late", &family(2, 1, true), MemoryModel::Sc, false);
+    let tried = tests_of_text("tried", TRIED, MemoryModel::Sc, false);
     let shipped: Vec<Test> = ["seed", "twins", "lkmm"]
         .iter()
         .flat_map(|folder| files(folder))
-        .flat_map(|path| tests_of(&path, false, false))
+        .flat_map(|path| tests_of(&path, MemoryModel::Sc, false))
         .collect();
     let tests: Vec<Test> = late.into_iter().chain(tried).chain(shipped).collect();
     let plain: Vec<Option<Answer>> =

@@ -12,6 +12,7 @@
 mod code;
 mod expr;
 mod lower;
+mod memory;
 mod op;
 pub mod shape;
 pub mod value;
@@ -19,5 +20,6 @@ pub mod value;
 pub use code::{ContractCall, Node, NodeId, Refusal, Site, ThreadCode, Variable};
 pub use expr::{Expr, Reg, ask_entry, change_entry};
 pub use lower::{Dials, Lowered, Target, Unsupported, lower};
+pub use memory::MemoryModel;
 pub use op::{Access, EntryAt, Failure, LockAt, Op, Range};
 pub use shape::Shape;

@@ -15,7 +15,7 @@ use super::plan::{Planned, plan};
 use super::shard::{Identity, Shard};
 use crate::check::{Refused, check, not_covered, prepare};
 use crate::judge::violated;
-use crate::request::{Chosen, Request};
+use crate::request::{Chosen, MemoryModel, Request};
 use crate::timeline::Place;
 use crate::verdict::{Checked, Judgement};
 
@@ -142,7 +142,7 @@ impl TestFile {
             (Outcome::NotCovered, vec![line], None)
         };
         if let Some(model) = planned.asked.model.as_deref()
-            && !["sc", "tso"].contains(&model)
+            && !matches!(MemoryModel::of_name(model), Some(MemoryModel::Sc | MemoryModel::Tso))
         {
             return uncovered(format!("the model {model} is not offered; sc and tso are"));
         }
@@ -348,7 +348,7 @@ impl Work {
         identity.add(env!("CARGO_PKG_VERSION"));
         identity.add(&format!(
             "{:?} {:?} {:?} {:?} {:?} {:?} {}",
-            base.tso,
+            base.model,
             base.params,
             base.machine,
             base.kernel,

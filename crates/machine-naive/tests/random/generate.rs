@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use shootdown_machine::setting::MemoryModel;
+
 use crate::chance::Random;
 
 /// A function or a thread.
@@ -20,7 +22,7 @@ pub(crate) struct Part {
 #[derive(Clone, Debug)]
 pub(crate) struct Test {
     pub(crate) name: String,
-    pub(crate) tso: bool,
+    pub(crate) model: MemoryModel,
     pub(crate) declarations: Vec<String>,
     pub(crate) functions: Vec<Part>,
     pub(crate) handlers: Vec<String>,
@@ -98,7 +100,7 @@ impl Maker {
     fn test(mut self, seed: u64) -> Test {
         let mut test = Test {
             name: format!("random-{seed}"),
-            tso: self.random.percent(25),
+            model: if self.random.percent(25) { MemoryModel::Tso } else { MemoryModel::Sc },
             declarations: Vec::new(),
             functions: Vec::new(),
             handlers: Vec::new(),

@@ -150,7 +150,7 @@ pub(super) fn plans(
             Plan { graph, future, without, inside: none.clone(), enters: none, waits }
         })
         .collect();
-    if !world.setting.tso {
+    if !world.setting.model.has_buffers() {
         let held: Vec<_> = (0..threads)
             .map(|thread| held(world, thread, &plans[thread].graph, &takes[thread], &cuts))
             .collect();

@@ -246,7 +246,7 @@ impl<M: Mmu> Machine<M> {
         let begun =
             [slots.progress, slots.awaits, slots.in_flight].iter().any(|at| state.get(*at) != 0);
         let inside = plan.inside[number] && !begun && !matches!(op, Op::Moment { .. });
-        let may = match world.setting.tso {
+        let may = match world.setting.model.has_buffers() {
             true => is_local(op, world.shape().two_levels),
             false => inside || (!plan.enters[number] && self.nobody_meets(state, thread, op)),
         };

@@ -16,7 +16,7 @@ use shootdown_machine::model::{self, Found};
 use shootdown_machine::outcome;
 use shootdown_machine::reduce::Kind;
 use shootdown_machine::sets::Sets;
-use shootdown_machine::setting::Setting;
+use shootdown_machine::setting::{MemoryModel, Setting};
 use shootdown_machine::world::World;
 use shootdown_step::{Lowered, Target, lower};
 
@@ -51,14 +51,14 @@ pub struct Answer {
 }
 
 /// The variants of a file that can be run.
-pub fn tests_of(path: &Path, tso: bool, keep_dead: bool) -> Vec<Test> {
+pub fn tests_of(path: &Path, model: MemoryModel, keep_dead: bool) -> Vec<Test> {
     let text = litmus::read_file(path).expect("it can be read");
     let name = path.file_stem().unwrap().to_str().unwrap();
-    tests_of_text(name, &text, tso, keep_dead)
+    tests_of_text(name, &text, model, keep_dead)
 }
 
 /// The same for a text.
-pub fn tests_of_text(file: &str, text: &str, tso: bool, keep_dead: bool) -> Vec<Test> {
+pub fn tests_of_text(file: &str, text: &str, model: MemoryModel, keep_dead: bool) -> Vec<Test> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../litmus");
     let source = litmus::Directories(vec![root]);
     let variants = match litmus::variants(file, text, &source) {
@@ -67,9 +67,8 @@ pub fn tests_of_text(file: &str, text: &str, tso: bool, keep_dead: bool) -> Vec<
     };
     let mut tests = Vec::new();
     for variant in variants {
-        let memory = if tso { "tso" } else { "sc" };
         let dead = if keep_dead { " keeping the dead" } else { "" };
-        let name = format!("{file} {variant} {memory}{dead}");
+        let name = format!("{file} {variant} {model}{dead}");
         let program = match litmus::check_source(file, text, &source, &variant) {
             Ok(program) => program,
             Err(why) => {
@@ -78,7 +77,7 @@ pub fn tests_of_text(file: &str, text: &str, tso: bool, keep_dead: bool) -> Vec<
             }
         };
         let setting =
-            Setting { keep_dead, ..Setting::of(&program, tso, &[]).expect("its own dials") };
+            Setting { keep_dead, ..Setting::of(&program, model, &[]).expect("its own dials") };
         let both =
             [Target::Machine, Target::Ideal].map(|target| lower(&program, target, setting.dials()));
         match both {

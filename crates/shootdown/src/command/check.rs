@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use shootdown_answers::LIBRARY;
 use shootdown_answers::check::{Refused, check, not_covered, read};
-use shootdown_answers::request::Request;
+use shootdown_answers::request::{MemoryModel, Request};
 use shootdown_answers::verdict::{Checked, Judgement, Status as Verdict};
 use shootdown_explore::{Limits, Reductions};
 use shootdown_litmus::{Directories, Either, Variant, read_file, variants};
@@ -22,6 +22,16 @@ pub enum Model {
     Sc,
     /// Store buffers, as on x86
     Tso,
+}
+
+impl Model {
+    /// As the library takes it.
+    pub fn memory(self) -> MemoryModel {
+        match self {
+            Model::Sc => MemoryModel::Sc,
+            Model::Tso => MemoryModel::Tso,
+        }
+    }
 }
 
 /// Forms of a timeline.
@@ -93,7 +103,7 @@ impl Setup {
             params.push((name.to_owned(), value.to_owned()));
         }
         Ok(Request {
-            tso: self.model == Model::Tso,
+            model: self.model.memory(),
             params,
             machine: self.machine.clone(),
             kernel: self.kernel.clone(),

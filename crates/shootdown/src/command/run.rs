@@ -164,10 +164,7 @@ fn program(arguments: &Arguments) -> Result<Program, String> {
 }
 
 fn model(arguments: &Arguments) -> &'static str {
-    match arguments.model {
-        Model::Sc => "sc",
-        Model::Tso => "tso",
-    }
+    arguments.model.memory().name()
 }
 
 /// The status of what came out.

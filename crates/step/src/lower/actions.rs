@@ -61,7 +61,7 @@ impl Builder<'_, '_> {
             | Action::AddUnless => self.word(at, env, row.action, call),
             Action::Fence(kind) => {
                 // The other fences order what neither model reorders.
-                if kind == Fence::Full && self.cx.dials.tso {
+                if kind == Fence::Full && self.cx.dials.model.has_buffers() {
                     self.step(at, Op::Fence(kind), span, &call.name);
                 }
                 Ok(())
@@ -122,7 +122,7 @@ impl Builder<'_, '_> {
         let (pointer, index) = self.pointer(env, place)?;
         let full = matches!(access, Access::Store(Order::Full, _));
         self.memory(at, pointer, index, access, call.into, call.span, &call.name)?;
-        if full && self.cx.dials.tso {
+        if full && self.cx.dials.model.has_buffers() {
             self.step(at, Op::Fence(Fence::Full), call.span, &call.name);
         }
         Ok(())

@@ -24,6 +24,7 @@ use shootdown_litmus::{Name, Program, Span, Type};
 
 use crate::code::{ContractCall, Node, NodeId, Refusal, Site, ThreadCode, Variable};
 use crate::expr::{Expr, Reg};
+use crate::memory::MemoryModel;
 use crate::op::{Access, Op};
 use crate::shape::{ObjectShape, Shape};
 
@@ -39,8 +40,8 @@ pub enum Target {
 /// What the kernel and the memory model make of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dials {
-    /// CPUs have store buffers: full fences are steps.
-    pub tso: bool,
+    /// What a fence orders: nothing under `sc`, so it is no step there.
+    pub model: MemoryModel,
     /// A CPU flush tells the secondary TLBs (since 6.6).
     pub cpu_flush_notifies: bool,
     /// `range_end` tells them (until 6.5).
