@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use shootdown_explore::{Options, Outcome, Stop};
 use shootdown_litmus::program::ContractKind;
-use shootdown_litmus::{Diagnostics, Program, Sources, Span, Variant, check_source};
+use shootdown_litmus::{Diagnostics, Program, Sources, Span, Variant};
 use shootdown_machine::ideal::Ideal;
 use shootdown_machine::machine::Machine;
 use shootdown_machine::model::{self, Found, Run, failed_of, search};
@@ -25,7 +25,7 @@ use shootdown_step::{Lowered, MemoryModel, Target, lower};
 use crate::block::block;
 use crate::classify::{Ends, Named, name_outcome};
 use crate::judge::judge;
-use crate::request::{Chosen, Request};
+use crate::request::Request;
 use crate::shorten::shorten;
 use crate::story::Story;
 use crate::timeline::Place;
@@ -100,9 +100,10 @@ pub fn read(
     variant: &Variant,
     request: &Request,
 ) -> Result<Subject, Refused> {
-    let chosen =
-        Chosen { sources, machine: request.machine.as_deref(), kernel: request.kernel.as_deref() };
-    let program = check_source(name, text, &chosen, variant).map_err(Refused::Input)?;
+    let program = request.read(name, text, sources, variant).map_err(Refused::Input)?;
+    if let Some(why) = request.missing_include(&program) {
+        return Err(Refused::Input(Diagnostics::whole_file(name, why)));
+    }
     prepare(program, request)
 }
 
@@ -112,7 +113,7 @@ pub fn read(
 ///
 /// What the checker has no meaning for.
 pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refused> {
-    order_queues(&mut program, request);
+    order_queues(&mut program, &request.params);
     let not_covered = |program: Program, why: String, span: Span| {
         Err(Refused::NotCovered { program: Box::new(program), why, span })
     };
@@ -165,9 +166,9 @@ pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refus
 }
 
 /// The order of a queue is a dial that is named after the queue.
-fn order_queues(program: &mut Program, request: &Request) {
+pub fn order_queues(program: &mut Program, params: &[(String, String)]) {
     use shootdown_litmus::program::{ObjectKind, Param};
-    for (name, value) in &request.params {
+    for (name, value) in params {
         let queue = program.objects.iter().find(|object| {
             *object.name == **name && matches!(object.kind, ObjectKind::Queue { .. })
         });

@@ -93,18 +93,9 @@ impl Setup {
     ///
     /// A `--param` without `=`.
     pub fn request(&self) -> Result<Request, String> {
-        let mut params = Vec::new();
-        for text in &self.param {
-            let Some((name, value)) = text.split_once('=') else {
-                return Err(format!(
-                    "`--param {text}`: write NAME=VALUE, such as perm_miss_rewalk=no"
-                ));
-            };
-            params.push((name.to_owned(), value.to_owned()));
-        }
         Ok(Request {
             model: self.model.memory(),
-            params,
+            params: params(&self.param)?,
             machine: self.machine.clone(),
             kernel: self.kernel.clone(),
             limits: Limits {
@@ -123,6 +114,19 @@ impl Setup {
     pub fn sources(&self) -> Either<Directories, shootdown_litmus::Embedded<'static>> {
         Either(Directories(self.include.clone()), LIBRARY)
     }
+}
+
+/// The dials of `--param`: name, value.
+///
+/// # Errors
+///
+/// One without `=`.
+pub fn params(given: &[String]) -> Result<Vec<(String, String)>, String> {
+    let split = |text: &String| match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(format!("`--param {text}`: write NAME=VALUE, such as perm_miss_rewalk=no")),
+    };
+    given.iter().map(split).collect()
 }
 
 /// What `check` is told.
