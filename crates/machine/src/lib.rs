@@ -8,6 +8,7 @@
 
 pub mod contracts;
 pub mod ideal;
+pub mod lives;
 pub mod machine;
 pub mod mmu;
 pub mod model;

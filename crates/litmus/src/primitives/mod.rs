@@ -3,6 +3,7 @@
 
 mod lkmm;
 mod mm;
+mod objects;
 mod user;
 
 use std::collections::HashMap;
@@ -92,6 +93,8 @@ pub enum Kind {
     Tlb,
     /// A software TLB.
     SoftTlb,
+    /// A shared record, `&s`.
+    Record,
     /// Anything; it is computed and then forgotten (the `vma` of a kernel
     /// call whose address says enough).
     Context,
@@ -119,7 +122,12 @@ impl Kind {
             Kind::Atc => Type::Tlb(TlbKind::Atc),
             Kind::Tlb => Type::Tlb(TlbKind::Tlb),
             Kind::SoftTlb => Type::SoftTlb,
-            Kind::Place | Kind::Pointer | Kind::Value | Kind::Context | Kind::Truth => Type::Any,
+            Kind::Place
+            | Kind::Pointer
+            | Kind::Value
+            | Kind::Record
+            | Kind::Context
+            | Kind::Truth => Type::Any,
         }
     }
 
@@ -133,6 +141,7 @@ impl Kind {
             Kind::LockOut => "the address of a lock variable, `&ptl`",
             Kind::Tlb => "an iotlb, atc or tlb",
             Kind::Truth => "a condition",
+            Kind::Record => "the address of a record, `&s`",
             other => other.ty().describe(),
         }
     }
@@ -303,6 +312,32 @@ pub enum ReaderOp {
     Synchronize,
 }
 
+/// What becomes of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LifeOp {
+    /// It exists from now on, full of zeroes.
+    Make,
+    /// It is gone.
+    Free,
+    /// It is used: it has to exist.
+    Use,
+}
+
+/// What is done to the list of an address space's subscribers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the calls are")]
+pub enum ListOp {
+    Unhashed,
+    Add,
+    Delete,
+    DeleteAll,
+    Empty,
+    /// Calls `.release` of one.
+    Release,
+    /// Calls `.release` of each that is on the list.
+    ReleaseAll,
+}
+
 /// A new value from an old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "named as in the kernel")]
@@ -343,6 +378,8 @@ pub enum FlushScope {
 pub enum Notify {
     /// `range_start`.
     Start,
+    /// `range_start` where nobody may sleep; a subscriber may refuse.
+    TryStart,
     /// `range_end`; until 6.5 it tells the secondary TLBs as well.
     End,
     /// `range_only_end`.
@@ -387,6 +424,10 @@ pub enum Action {
     Lock(LockClass, LockOp),
     /// `[]`, or `[lock]` for SRCU: gives 0.
     Reader(Readers, ReaderOp),
+    /// `[record]`.
+    Life(LifeOp),
+    /// `[record]`, or `[space]` for all.
+    List(ListOp),
     /// `[]`: gives a page that nobody has. With `true` its words are zero.
     AllocPage(bool),
     /// `[page]`.
@@ -503,7 +544,7 @@ pub enum Write {
 
 /// All rows, by family.
 pub fn primitives() -> impl Iterator<Item = &'static Primitive> {
-    lkmm::ROWS.iter().copied().flatten().chain(mm::ROWS).chain(user::ROWS)
+    lkmm::ROWS.iter().copied().flatten().chain(mm::ROWS).chain(&objects::ROWS).chain(user::ROWS)
 }
 
 /// The row of a name.

@@ -116,9 +116,11 @@ pub enum Kind {
     Reader,
     /// Whom a thread waits for, by readers and thread.
     Grace,
+    /// Whether an object is there.
+    Life,
 }
 
-const KINDS: usize = 15;
+const KINDS: usize = 16;
 
 /// Where the numbers of each kind begin, and how wide its rows are.
 #[derive(Debug)]
@@ -149,6 +151,7 @@ impl Objects {
             (1, spaces),
             (shape.readers.len(), world.threads.len()),
             (shape.readers.len(), world.threads.len()),
+            (1, shape.lives.len()),
         ];
         let mut objects = Objects { base: [0; KINDS], width: [0; KINDS] };
         let mut next = 0;

@@ -55,6 +55,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::Tlb => "tlb",
         Kind::SoftTlb => "swtlb",
         Kind::Context => "...",
+        Kind::Record => "record",
         Kind::Truth => "condition",
     }
 }
