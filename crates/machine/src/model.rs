@@ -238,7 +238,46 @@ impl<M: Mmu, P: Packed> Model for Packaged<'_, M, P> {
 }
 
 /// Searches a machine; `end` makes of an end what is kept of it.
-pub fn search<M: Mmu>(
+#[inline]
+pub fn search<M: Searched>(
+    machine: &Machine<M>,
+    options: &Options,
+    ends: EndCheck<'_>,
+    end: &dyn Fn(&State) -> Vec<i64>,
+) -> Found {
+    M::search(machine, options, ends, end)
+}
+
+/// Hardware whose search is compiled here, once, and not again in every crate
+/// that asks for one.
+pub trait Searched: Mmu + Sized {
+    /// See [`search`].
+    fn search(
+        machine: &Machine<Self>,
+        options: &Options,
+        ends: EndCheck<'_>,
+        end: &dyn Fn(&State) -> Vec<i64>,
+    ) -> Found;
+}
+
+macro_rules! searched {
+    ($($hardware:ty)*) => {$(
+        impl Searched for $hardware {
+            fn search(
+                machine: &Machine<Self>,
+                options: &Options,
+                ends: EndCheck<'_>,
+                end: &dyn Fn(&State) -> Vec<i64>,
+            ) -> Found {
+                any_width(machine, options, ends, end)
+            }
+        }
+    )*};
+}
+
+searched!(crate::sets::Sets crate::ideal::Ideal);
+
+fn any_width<M: Mmu>(
     machine: &Machine<M>,
     options: &Options,
     ends: EndCheck<'_>,
