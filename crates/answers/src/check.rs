@@ -628,14 +628,23 @@ impl Verdicts<'_> {
 fn failed_name(failed: Failed) -> (&'static str, &'static str) {
     match failed {
         Failed::Undefined => ("undefined", "a word that nobody wrote is read"),
-        Failed::Sleep => ("sleep", "this may sleep, and a spin lock is held"),
-        Failed::Unlock => ("unlock", "a lock is dropped that is not held, or never dropped"),
+        Failed::Sleep => (
+            "sleep",
+            "this may sleep, and a spin lock is held, an RCU section open, or interrupts are off",
+        ),
+        Failed::Unlock => (
+            "unlock",
+            "a lock is dropped that is not held, or never dropped, or so a section of readers",
+        ),
         Failed::Range => ("range", "range_start and range_end do not pair"),
         Failed::Warning => ("warning", "a condition that must not hold holds"),
         Failed::Page => ("page", "a pointer leads nowhere, or to a page that is free"),
         Failed::NestedFault => ("page", "a fault inside of its own handler"),
         Failed::Frames | Failed::Endless => ("limit", "not everything was searched"),
         Failed::Table => ("TABLE", "a table is given back and a cache still leads to it"),
+        Failed::Walk => {
+            ("TABLE", "a table is given back, and software that walks it reads it later")
+        }
     }
 }
 

@@ -121,6 +121,7 @@ impl Story<'_> {
         let fits = |op: &Op| match code {
             "FREE" => matches!(op, Op::PutPage { .. } | Op::GatherFree),
             "RETURN" => matches!(op, Op::Return { .. }),
+            "TABLE" => matches!(op, Op::FreeTable { .. }),
             _ => true,
         };
         rows.into_iter().find(|row| self.step(*row).is_some_and(|(_, op, _)| fits(op)))

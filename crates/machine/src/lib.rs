@@ -13,6 +13,7 @@ pub mod mmu;
 pub mod model;
 pub mod outcome;
 pub mod pages;
+pub mod readers;
 pub mod reduce;
 pub mod run;
 pub mod sets;

@@ -136,7 +136,7 @@ impl<M: Mmu> Machine<M> {
             self.load(state, thread, lock.writer) == mine
                 || state.get(lock.readers) >> thread & 1 != 0
         };
-        if self.world.locks.iter().any(held) {
+        if self.world.locks.iter().any(held) || self.world.in_any_section(state, thread) {
             self.fail(state, Failed::Unlock);
         } else if state.get(self.world.threads[thread].ranges) != 0 {
             self.fail(state, Failed::Range);
@@ -201,7 +201,7 @@ impl<M: Mmu> Machine<M> {
             next.set(*at, newer);
             next.set(*kept, its);
         }
-        self.commit(&mut next, slot, value);
+        self.reached_memory(&mut next, slot, value);
         each(0, next);
     }
 }

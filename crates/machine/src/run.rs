@@ -25,7 +25,7 @@ impl<M: Mmu> Machine<M> {
         if self.must_drain(op) && !self.drained(state, thread) || !self.has_room(state, thread) {
             return;
         }
-        if self.world.may_sleep(thread, number) && self.holds_spin_lock(state, thread) {
+        if self.world.may_sleep(thread, number) && self.must_not_sleep(state, thread) {
             let mut next = state.clone();
             self.fail(&mut next, Failed::Sleep);
             return each(0, next);
@@ -68,8 +68,14 @@ impl<M: Mmu> Machine<M> {
                 false
             }
             Op::AskRights { .. } | Op::PageCount { .. } | Op::Warn { .. } => false,
+            // Leaving waits its turn, as dropping a lock does.
+            Op::Enter { .. } | Op::Leave { .. } => false,
             _ => true,
         }
+    }
+
+    fn must_not_sleep(&self, state: &State, thread: usize) -> bool {
+        self.holds_spin_lock(state, thread) || self.world.in_atomic_section(state, thread)
     }
 
     fn holds_spin_lock(&self, state: &State, thread: usize) -> bool {
@@ -85,6 +91,9 @@ impl<M: Mmu> Machine<M> {
     fn simple(&self, state: &mut State, thread: usize, op: &Op) -> bool {
         let outcome = match op {
             Op::Fence(_) => Ok(true),
+            Op::Enter { .. } | Op::Leave { .. } | Op::GraceStart { .. } | Op::GraceWait { .. } => {
+                self.reader_step(state, thread, op)
+            }
             Op::GetPage { .. }
             | Op::PutPage { .. }
             | Op::ClearPage { .. }

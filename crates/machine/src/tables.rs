@@ -14,6 +14,13 @@ type Outcome = Result<bool, Failed>;
 impl<M: Mmu> Machine<M> {
     fn slot_of(&self, state: &State, thread: usize, at: &EntryAt) -> Result<Slot, Failed> {
         let pointer = self.value(state, thread, at.pointer());
+        // Software walks too: a pointer to an entry may outlive its table.
+        let freed = |(table, _): (usize, usize)| state.get(self.world.freed_tables[table]) != 0;
+        if let EntryAt::Lower(_) = at
+            && self.world.shape().entry_of_pointer(pointer).is_some_and(freed)
+        {
+            return Err(Failed::Walk);
+        }
         match at {
             EntryAt::Lower(_) => self.world.entry_slot(pointer),
             EntryAt::Upper(_) => self.world.upper_slot(pointer),

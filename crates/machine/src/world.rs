@@ -11,6 +11,7 @@ use shootdown_litmus::primitives::{LockClass, Tag, primitive};
 use shootdown_step::value::{UNDEFINED, entry};
 use shootdown_step::{Lowered, Op, Shape, Target, ThreadCode};
 
+use crate::readers::ReaderSlots;
 use crate::setting::Setting;
 use crate::state::{Slot, Slots, State};
 
@@ -98,6 +99,8 @@ pub struct World {
     pub born: Vec<Slot>,
     /// Calls of functions with contracts.
     pub contracts: Vec<ContractSlots>,
+    /// Readers that somebody may wait for.
+    pub readers: Vec<ReaderSlots>,
     /// Posted descriptors, by queue and place.
     pub queues: Vec<Vec<Slot>>,
     /// Why the run cannot go on, plus one.
@@ -148,9 +151,11 @@ impl Seen {
 pub enum Failed {
     /// A word that nobody wrote was read.
     Undefined,
-    /// Something that sleeps was called under a spin lock.
+    /// Something that sleeps was called under a spin lock, in an RCU section or
+    /// with interrupts off.
     Sleep,
-    /// A lock was dropped by somebody who does not have it, or never dropped.
+    /// A lock was dropped by somebody who does not have it, or never dropped; or
+    /// so with a section of readers.
     Unlock,
     /// `range_end` without `range_start`, or the other way round.
     Range,
@@ -167,11 +172,13 @@ pub enum Failed {
     Endless,
     /// A table was given back and a cache still leads to it.
     Table,
+    /// An entry is read or written in a table that was given back.
+    Walk,
 }
 
 impl Failed {
     /// All of them, by number.
-    pub const ALL: [Failed; 10] = [
+    pub const ALL: [Failed; 11] = [
         Failed::Undefined,
         Failed::Sleep,
         Failed::Unlock,
@@ -182,6 +189,7 @@ impl Failed {
         Failed::Frames,
         Failed::Endless,
         Failed::Table,
+        Failed::Walk,
     ];
 }
 
@@ -283,6 +291,8 @@ impl World {
             })
             .collect();
         slots.next_family();
+        let readers = ReaderSlots::declare(&mut slots, shape.readers.len(), shape.agents.len());
+        slots.next_family();
         let queues =
             shape.queues.iter().map(|_| (0..QUEUE).map(|_| slots.natural(0)).collect()).collect();
         slots.next_family();
@@ -320,6 +330,7 @@ impl World {
             rights,
             born,
             contracts,
+            readers,
             queues,
             error,
             marks,
@@ -504,6 +515,7 @@ fn thread_slots(slots: &mut Slots, code: &ThreadCode, setting: &Setting, cpu: bo
                 | Op::PageWrite { .. }
                 | Op::Lock { .. }
                 | Op::EntryLock { .. }
+                | Op::Leave { .. }
         ),
         _ => false,
     });

@@ -95,6 +95,25 @@ pub enum Op {
         op: LockOp,
     },
 
+    /// A section of readers begins; gives 0.
+    Enter {
+        into: Option<Reg>,
+        readers: usize,
+    },
+    /// It ends.
+    Leave {
+        readers: usize,
+    },
+    /// Notes who is inside now; with a space only threads of that.
+    GraceStart {
+        readers: usize,
+        space: Option<usize>,
+    },
+    /// Goes on when each of them has left once.
+    GraceWait {
+        readers: usize,
+    },
+
     /// Gives a frame that nobody has.
     Alloc {
         into: Option<Reg>,

@@ -34,6 +34,8 @@ pub struct Shape {
     pub words: Vec<Word>,
     /// Locks that have a name.
     pub locks: Vec<Name>,
+    /// Readers that somebody may wait for.
+    pub readers: Vec<ReaderDomain>,
     /// Translation caches. Those of the file come first, then one for the CPUs
     /// of each address space.
     pub caches: Vec<Cache>,
@@ -51,6 +53,25 @@ pub struct Shape {
     pub page_of: HashMap<u32, usize>,
     /// The lock of a global.
     pub lock_of: HashMap<u32, usize>,
+}
+
+/// Readers of one sort: who waits for them waits for all that are inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReaderDomain {
+    /// Sections of RCU. Who has interrupts off is inside as well: one sort of
+    /// grace period waits for both since Linux 4.20.
+    Rcu,
+    /// Processors that have interrupts off.
+    Interrupts,
+    /// Sections of an `srcu_struct`, a lock that has a name.
+    Srcu(usize),
+}
+
+impl ReaderDomain {
+    /// Whether who is inside may sleep.
+    pub fn sleeps(self) -> bool {
+        matches!(self, ReaderDomain::Srcu(_))
+    }
 }
 
 /// A virtual page.
@@ -493,6 +514,15 @@ impl Shape {
             site: Some(site),
         });
         Some(self.frames.len() - 1)
+    }
+
+    /// The number of a sort of readers; they are numbered as they are met.
+    pub(crate) fn readers(&mut self, domain: ReaderDomain) -> usize {
+        let known = self.readers.iter().position(|other| *other == domain);
+        known.unwrap_or_else(|| {
+            self.readers.push(domain);
+            self.readers.len() - 1
+        })
     }
 
     /// The table of a block at the beginning.

@@ -184,6 +184,9 @@ pub enum Tag {
     Waits,
     /// Computes only: no step of its own.
     Pure,
+    /// Turns interrupts off with the lock that it takes, or on again with the
+    /// one that it drops.
+    Interrupts,
 }
 
 /// The order of an access.
@@ -277,6 +280,29 @@ pub enum LockOp {
     Downgrade,
 }
 
+/// Who is waited for: readers of one sort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Readers {
+    /// Sections of `rcu_read_lock`; who has interrupts off is inside as well.
+    Rcu,
+    /// Sections of the `srcu_struct` given as argument; they may sleep.
+    Srcu,
+    /// Processors that have interrupts off: an interrupt that is sent to all
+    /// of them waits.
+    Interrupts,
+}
+
+/// What is done about readers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReaderOp {
+    /// A section begins.
+    Enter,
+    /// It ends.
+    Leave,
+    /// Waits until every section that has begun has ended.
+    Synchronize,
+}
+
 /// A new value from an old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "named as in the kernel")]
@@ -359,6 +385,8 @@ pub enum Action {
     Fence(Fence),
     /// `[lock]`, `[space]`, `[page]` by class.
     Lock(LockClass, LockOp),
+    /// `[]`, or `[lock]` for SRCU: gives 0.
+    Reader(Readers, ReaderOp),
     /// `[]`: gives a page that nobody has. With `true` its words are zero.
     AllocPage(bool),
     /// `[page]`.

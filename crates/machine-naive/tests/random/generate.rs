@@ -93,7 +93,44 @@ pub(crate) fn generate(seed: u64) -> Test {
         registers: 0,
         most: 3,
     };
-    maker.test(seed)
+    let mut test = maker.test(seed);
+    readers(&mut test, seed);
+    test
+}
+
+/// Some tests get sections of readers, and somebody who waits for them. The
+/// numbers are drawn apart, so that the tests of all seeds stay what they are
+/// otherwise.
+fn readers(test: &mut Test, seed: u64) {
+    let mut random = Random::new(seed ^ 0x7ead);
+    if !random.percent(15) {
+        return;
+    }
+    let sleepable = random.percent(60);
+    let (enter, leave, wait) = match sleepable {
+        true => ("srcu_read_lock(&s);", "srcu_read_unlock(&s, 0);", "synchronize_srcu(&s);"),
+        false => ("rcu_read_lock();", "rcu_read_unlock();", "synchronize_rcu();"),
+    };
+    if sleepable {
+        test.declarations.push("struct srcu_struct s;".into());
+    }
+    for (at, part) in test.threads.iter_mut().filter(|p| p.head.starts_with('P')).enumerate() {
+        if sleepable {
+            part.head = part.head.replace(')', ", struct srcu_struct *s)");
+        }
+        let kernel = part.lines.iter().rposition(|line| line.contains('*') && line.contains('='));
+        let first = kernel.filter(|_| at == 0).map_or(0, |at| at + 1);
+        let mut place = |lines: &[String]| first + random.below(lines.len() + 1 - first);
+        if at == 0 {
+            let place = place(&part.lines);
+            part.lines.insert(place, wait.into());
+        } else {
+            let begin = place(&part.lines);
+            part.lines.insert(begin, enter.into());
+            let end = begin + 1 + random.below(part.lines.len() - begin);
+            part.lines.insert(end, leave.into());
+        }
+    }
 }
 
 impl Maker {

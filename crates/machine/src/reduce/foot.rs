@@ -223,6 +223,27 @@ impl Feet<'_> {
                     }
                 }
             }
+            Op::Enter { readers, .. } | Op::Leave { readers } => {
+                for at in 0..shape.readers.len() {
+                    if !self.world.counted(at).any(|counted| counted == *readers) {
+                        continue;
+                    }
+                    self.write(foot, Kind::Reader, at, thread);
+                    if matches!(op, Op::Leave { .. }) {
+                        // Whoever waits may go on.
+                        for other in 0..self.world.threads.len() {
+                            self.write(foot, Kind::Grace, at, other);
+                        }
+                    }
+                }
+            }
+            Op::GraceStart { readers, .. } => {
+                for other in 0..self.world.threads.len() {
+                    self.read(foot, Kind::Reader, *readers, other);
+                }
+                self.write(foot, Kind::Grace, *readers, thread);
+            }
+            Op::GraceWait { readers } => self.read(foot, Kind::Grace, *readers, thread),
             Op::Alloc { site, .. } => {
                 let space = shape.agents[thread].space;
                 for (at, frame) in shape.frames.iter().enumerate() {

@@ -170,7 +170,8 @@ pub(super) fn plans(
             // deadlock is just that it does not.
             let waits = |number: usize| {
                 let op = world.code(thread).step(number).map(|(op, _)| op);
-                !takes[thread][number].is_empty() || matches!(op, Some(Op::Post { .. }))
+                !takes[thread][number].is_empty()
+                    || matches!(op, Some(Op::Post { .. } | Op::GraceWait { .. }))
             };
             let (inside, enters) = inside(&plans[thread].graph, &right, &waits, &movers);
             plans[thread].inside = inside;

@@ -411,7 +411,8 @@ impl<M: Mmu> Machine<M> {
         };
         let loops = matches!(op, Op::ReadEntry { .. } | Op::Access { access: Access::Load(_), .. })
             && self.reducer().plans[thread].waits[number];
-        if !takes && !loops {
+        let grace = matches!(op, Op::GraceWait { .. });
+        if !takes && !loops && !grace {
             return None;
         }
         let mut waits = true;

@@ -112,9 +112,13 @@ pub enum Kind {
     Rights,
     /// Whether an address space has been made.
     Born,
+    /// Whether a thread is inside a section, by readers and thread.
+    Reader,
+    /// Whom a thread waits for, by readers and thread.
+    Grace,
 }
 
-const KINDS: usize = 13;
+const KINDS: usize = 15;
 
 /// Where the numbers of each kind begin, and how wide its rows are.
 #[derive(Debug)]
@@ -143,6 +147,8 @@ impl Objects {
             (1, shape.queues.len()),
             (spaces, pages),
             (1, spaces),
+            (shape.readers.len(), world.threads.len()),
+            (shape.readers.len(), world.threads.len()),
         ];
         let mut objects = Objects { base: [0; KINDS], width: [0; KINDS] };
         let mut next = 0;

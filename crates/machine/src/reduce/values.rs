@@ -262,6 +262,7 @@ fn results(op: &Op) -> [Option<Reg>; 2] {
     match op {
         Op::Access { into, .. }
         | Op::Lock { into, .. }
+        | Op::Enter { into, .. }
         | Op::Alloc { into, .. }
         | Op::SamePages { into, .. }
         | Op::PageRead { into, .. }
@@ -279,6 +280,9 @@ fn results(op: &Op) -> [Option<Reg>; 2] {
         Op::GatherFlush { start, end, .. } => [*start, *end],
         // Written out, so that a new step with a result is not forgotten.
         Op::Fence(_)
+        | Op::Leave { .. }
+        | Op::GraceStart { .. }
+        | Op::GraceWait { .. }
         | Op::GetPage { .. }
         | Op::PutPage { .. }
         | Op::CopyPage { .. }

@@ -1,7 +1,8 @@
 //! The primitives: what each row of the table is in steps.
 
 use shootdown_litmus::primitives::{
-    Action, Fence, FlushScope, Level, LockClass, LockOp, Notify, Order, Primitive, Tag, Write,
+    Action, Fence, FlushScope, Level, LockClass, LockOp, Notify, Order, Primitive, ReaderOp,
+    Readers, Tag, Write,
 };
 use shootdown_litmus::program::{Arg, FieldId, Place, PlaceKind};
 use shootdown_litmus::{Name, Span, Type};
@@ -10,7 +11,7 @@ use super::faults::{self, Fault, Faulter};
 use super::{Binding, Builder, Cursor, Env, Result, Target, sum, unsupported};
 use crate::expr::{Expr, Reg};
 use crate::op::{Access, EntryAt, LockAt, Op, Range};
-use crate::shape::ObjectShape;
+use crate::shape::{ObjectShape, ReaderDomain};
 use crate::value;
 
 /// The arguments of a call, evaluated.
@@ -66,7 +67,19 @@ impl Builder<'_, '_> {
                 }
                 Ok(())
             }
-            Action::Lock(class, op) => self.lock(at, class, op, call),
+            Action::Lock(class, op) => {
+                let interrupts = row.has(Tag::Interrupts).then(|| self.interrupts());
+                let (span, name) = (call.span, call.name.clone());
+                if let (Some(readers), LockOp::Lock) = (interrupts, op) {
+                    self.step(at, Op::Enter { into: None, readers }, span, &name);
+                }
+                self.lock(at, class, op, call)?;
+                if let (Some(readers), LockOp::Unlock) = (interrupts, op) {
+                    self.step(at, Op::Leave { readers }, span, &name);
+                }
+                Ok(())
+            }
+            Action::Reader(whose, op) => self.readers(at, whose, op, call),
             Action::Flush(_) | Action::Notify(_) | Action::GatherFlush(_) => {
                 self.tells(at, row.action, call)
             }
@@ -149,6 +162,67 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
+    fn interrupts(&mut self) -> usize {
+        self.cx.shape.readers(ReaderDomain::Interrupts)
+    }
+
+    fn readers(
+        &mut self,
+        at: &mut Cursor,
+        whose: Readers,
+        op: ReaderOp,
+        call: Call<'_>,
+    ) -> Result<()> {
+        let domain = match whose {
+            Readers::Rcu => ReaderDomain::Rcu,
+            Readers::Interrupts => ReaderDomain::Interrupts,
+            Readers::Srcu => {
+                let lock = call.value(0).constant().and_then(|at| usize::try_from(at - 1).ok());
+                match lock.filter(|lock| *lock < self.cx.shape.locks.len()) {
+                    Some(lock) => ReaderDomain::Srcu(lock),
+                    None => {
+                        let why = "an `srcu_struct` that is chosen while the test runs";
+                        return unsupported(why, call.span);
+                    }
+                }
+            }
+        };
+        let readers = self.cx.shape.readers(domain);
+        match op {
+            ReaderOp::Enter => {
+                let op = Op::Enter { into: call.into, readers };
+                self.step(at, op, call.span, &call.name);
+            }
+            ReaderOp::Leave => {
+                self.step(at, Op::Leave { readers }, call.span, &call.name);
+            }
+            ReaderOp::Synchronize => self.grace(at, readers, None, call.span, &call.name),
+        }
+        Ok(())
+    }
+
+    /// Waits for readers that are inside now.
+    fn grace(
+        &mut self,
+        at: &mut Cursor,
+        readers: usize,
+        space: Option<usize>,
+        span: Span,
+        name: &Name,
+    ) {
+        self.step(at, Op::GraceStart { readers, space }, span, name);
+        self.step(at, Op::GraceWait { readers }, span, name);
+    }
+
+    /// A flush that is sent as an interrupt: processors that have them off take
+    /// it when they turn them on.
+    pub(super) fn interrupt_for_flush(&mut self, at: &mut Cursor, span: Span, name: &Name) {
+        let known = self.cx.shape.readers.iter().position(|d| *d == ReaderDomain::Interrupts);
+        if let (Some(readers), true) = (known, self.cx.dials.flush_by_ipi) {
+            self.grace(at, readers, Some(self.space), span, name);
+        }
+    }
+
     /// Flushes and notifications, with the callbacks that they run.
     fn tells(&mut self, at: &mut Cursor, action: Action, call: Call<'_>) -> Result<()> {
         let (span, name) = (call.span, &call.name);
@@ -174,6 +248,7 @@ impl Builder<'_, '_> {
             Action::Notify(Notify::Range) => self.tell(at, &start, &end, span),
             Action::GatherFlush(frees) => {
                 let (first, last) = (self.register(Type::VirtAddr), self.register(Type::VirtAddr));
+                self.interrupt_for_flush(at, span, name);
                 let op = Op::GatherFlush { space: self.space, start: Some(first), end: Some(last) };
                 self.step(at, op, span, name);
                 // Until 6.5 with a call of its own, since 6.6 from the flush.

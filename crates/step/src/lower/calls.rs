@@ -226,6 +226,9 @@ impl Builder<'_, '_> {
     ) -> Result<()> {
         let (start, end) = range.clone().unwrap_or((Expr::Const(1), self.last_address()));
         let range = range.map(|(start, end)| crate::op::Range { start, end });
+        if !local {
+            self.interrupt_for_flush(at, span, name);
+        }
         self.step(at, Op::FlushCpu { space: self.space, range, local }, span, name);
         if self.cx.dials.cpu_flush_notifies && !local {
             self.tell(at, &start, &end, span)?;

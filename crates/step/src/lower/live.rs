@@ -495,6 +495,10 @@ pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         Op::Begin { arguments, .. } => arguments.iter_mut().for_each(each),
         Op::Warn { condition } => each(condition),
         Op::Fence(_)
+        | Op::Enter { .. }
+        | Op::Leave { .. }
+        | Op::GraceStart { .. }
+        | Op::GraceWait { .. }
         | Op::Alloc { .. }
         | Op::AllocTable { .. }
         | Op::RangeOpen { .. }
@@ -521,6 +525,7 @@ fn slots(op: &mut Op) -> Vec<&mut Option<Reg>> {
     match op {
         Op::Access { into, .. }
         | Op::Lock { into, .. }
+        | Op::Enter { into, .. }
         | Op::Alloc { into, .. }
         | Op::SamePages { into, .. }
         | Op::PageRead { into, .. }

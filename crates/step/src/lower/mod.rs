@@ -16,7 +16,7 @@ mod live;
 
 use std::collections::HashMap;
 
-use shootdown_litmus::primitives::Order;
+use shootdown_litmus::primitives::{Order, Primitive};
 use shootdown_litmus::program::{
     Body, Expr as TextExpr, ExprKind, FieldId, Function, FunctionId, OpKind, Place, PlaceKind,
 };
@@ -26,7 +26,7 @@ use crate::code::{ContractCall, Node, NodeId, Refusal, Site, ThreadCode, Variabl
 use crate::expr::{Expr, Reg};
 use crate::memory::MemoryModel;
 use crate::op::{Access, Op};
-use crate::shape::{ObjectShape, Shape};
+use crate::shape::{ObjectShape, ReaderDomain, Shape};
 
 /// What the steps are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +46,8 @@ pub struct Dials {
     pub cpu_flush_notifies: bool,
     /// `range_end` tells them (until 6.5).
     pub range_end_invalidates: bool,
+    /// A CPU flush is sent as an interrupt.
+    pub flush_by_ipi: bool,
 }
 
 /// A program as steps.
@@ -104,6 +106,10 @@ pub fn lower(program: &Program, target: Target, dials: Dials) -> Result<Lowered>
         tables: HashMap::new(),
     };
     lowering.shape.two_levels |= lowering.uses_upper_entries();
+    if lowering.turns_interrupts_off() {
+        // Known before the first flush is written out.
+        lowering.shape.readers(ReaderDomain::Interrupts);
+    }
     if target == Target::Ideal {
         lowering.zero_frames();
     }
@@ -159,12 +165,24 @@ struct Lowering<'p> {
 }
 
 impl Lowering<'_> {
-    fn uses_upper_entries(&self) -> bool {
-        use shootdown_litmus::primitives::{Action, Level};
+    /// Whether the text calls a primitive of this sort anywhere.
+    fn calls(&self, which: impl Fn(&Primitive) -> bool) -> bool {
         let bodies = self.program.functions.iter().map(|function| &function.body);
         let threads = self.program.threads.iter().map(|thread| &thread.body);
-        bodies.chain(threads).flat_map(|body| &body.ops).any(|op| match &op.kind {
-            OpKind::Primitive { primitive, .. } => matches!(
+        let mut ops = bodies.chain(threads).flat_map(|body| &body.ops);
+        ops.any(|op| matches!(&op.kind, OpKind::Primitive { primitive, .. } if which(primitive)))
+    }
+
+    fn turns_interrupts_off(&self) -> bool {
+        use shootdown_litmus::primitives::{Action, ReaderOp, Readers, Tag};
+        let off = Action::Reader(Readers::Interrupts, ReaderOp::Enter);
+        self.calls(|row| row.action == off || row.has(Tag::Interrupts))
+    }
+
+    fn uses_upper_entries(&self) -> bool {
+        use shootdown_litmus::primitives::{Action, Level};
+        self.calls(|primitive| {
+            matches!(
                 primitive.action,
                 Action::Populate
                     | Action::AllocTable
@@ -173,8 +191,7 @@ impl Lowering<'_> {
                     | Action::ReadEntry(Level::Pmd)
                     | Action::WriteProtectEntry(Level::Pmd)
                     | Action::ClearEntry { level: Level::Pmd, .. }
-            ),
-            _ => false,
+            )
         })
     }
 
