@@ -222,7 +222,14 @@ pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) ->
     }
     let shown = outcome::shown(&subject.program, &subject.lowered);
     let (world, slots) = World::new(subject.lowered.clone(), Target::Machine, subject.setting);
-    let machine = Machine::new(world, slots, Sets::default());
+    let mut machine = Machine::new(world, slots, Sets::default());
+    if request.renumber {
+        let looked_at = shown.iter().chain(&compared).filter_map(|what| match what {
+            Observable::Word(word) => Some(*word),
+            _ => None,
+        });
+        machine = machine.renumbering(&looked_at.collect());
+    }
     let ends = Ends { compared, allowed };
     let judges = subject.refusal.is_none() && ideal_stopped.is_none();
     let wrong = |state: &State| -> u64 {

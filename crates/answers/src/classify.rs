@@ -208,6 +208,8 @@ fn outlived(story: &Story<'_>, used: &Use) -> Vec<(&'static str, usize)> {
                     ContractKind::Downgrade | ContractKind::Fork | ContractKind::ForkPerPage => {
                         used.write && !entry::grants(now, true)
                     }
+                    // The entry still leads there, and grants nothing.
+                    ContractKind::Revoke => elsewhere || !entry::grants(now, used.write),
                     _ => elsewhere,
                 };
                 if about && taken && mapped && revokes(kind) {

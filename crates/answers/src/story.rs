@@ -363,6 +363,7 @@ impl Story<'_> {
             _ if before.get(self.machine.world.error) != after.get(self.machine.world.error) => {
                 None
             }
+            Op::Choose { .. } => Some(format!("= {choice}")),
             Op::Alloc { .. } => Some(format!("takes {}", shape.frames[choice as usize].name)),
             Op::PageBehind { .. } if choice != FAULT && choice > 0 => {
                 Some(format!("finds {}", shape.frames[choice as usize - 1].name))

@@ -328,6 +328,8 @@ pub enum ContractKind {
     Replace,
     /// `(va)`: a right goes away.
     Downgrade,
+    /// `(va)`: every right goes away, and the contents stay.
+    Revoke,
     /// `(va)`: a right is added.
     Upgrade,
     /// `(va, va)`: what is at the first is at the second afterwards.
@@ -340,6 +342,8 @@ pub enum ContractKind {
     Fork,
     /// The child gets each page of a moment of its own.
     ForkPerPage,
+    /// The address space ends.
+    Exit,
 }
 
 /// `__from("tag", "file", function)`.

@@ -19,6 +19,8 @@ pub struct Machine<M> {
     pub slots: Slots,
     /// What reductions know of the program.
     pub(crate) reducer: std::sync::OnceLock<crate::reduce::Reducer>,
+    /// Words that only count, if they are numbered anew.
+    pub(crate) counters: crate::reduce::Counters,
 }
 
 /// Nodes between two steps of a thread, at most.
@@ -29,7 +31,8 @@ impl<M: Mmu> Machine<M> {
     pub fn new(world: World, slots: Slots, mut mmu: M) -> Machine<M> {
         let mut slots = slots;
         mmu.declare(&world, &mut slots);
-        Machine { world, mmu, slots, reducer: std::sync::OnceLock::new() }
+        let counters = crate::reduce::Counters::default();
+        Machine { world, mmu, slots, reducer: std::sync::OnceLock::new(), counters }
     }
 
     /// The state at the beginning: every thread stands before its first step.

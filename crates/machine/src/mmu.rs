@@ -46,6 +46,11 @@ pub trait Mmu: Sync {
         each: &mut dyn FnMut(Answer),
     );
 
+    /// An access through a name has written to a frame.
+    fn written(&self, state: &mut State, frame: usize) {
+        let _ = (state, frame);
+    }
+
     /// An access has faulted.
     fn fault(&self, world: &World, state: &mut State, thread: usize, page: usize);
 

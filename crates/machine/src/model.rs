@@ -184,6 +184,9 @@ struct Packaged<'m, M, P> {
     processes: &'m [Process],
     ends: EndCheck<'m>,
     fuse: bool,
+    symmetry: bool,
+    /// Counters are numbered anew, as long as they are found to be some.
+    renumbers: bool,
     _state: PhantomData<fn() -> P>,
 }
 
@@ -229,11 +232,11 @@ impl<M: Mmu, P: Packed> Model for Packaged<'_, M, P> {
     }
 
     fn canonical(&self, state: State) -> State {
-        self.machine.canonical(state)
+        self.machine.canonical(state, self.symmetry)
     }
 
     fn stopped(&self) -> bool {
-        self.packing.overflowed()
+        self.packing.overflowed() || self.renumbers && !self.machine.renumbers()
     }
 }
 
@@ -341,10 +344,15 @@ fn search_with<M: Mmu, P: Packed>(
         processes: &processes,
         ends,
         fuse: options.reductions.fuse,
+        symmetry: options.reductions.symmetry,
+        renumbers: machine.renumbers(),
         _state: PhantomData,
     };
-    let found: Exploration<P> = explore(&model, options);
-    if packing.overflowed() || matches!(found.outcome, Outcome::Limit { stop: Stop::Model, .. }) {
+    // The engine knows one word for states that are alike.
+    let mut options = options.clone();
+    options.reductions.symmetry |= machine.renumbers();
+    let found: Exploration<P> = explore(&model, &options);
+    if model.stopped() || matches!(found.outcome, Outcome::Limit { stop: Stop::Model, .. }) {
         return Ok(None);
     }
     let run = |witness: &Witness<P>| Run {

@@ -30,6 +30,10 @@ impl<M: Mmu> Machine<M> {
             self.fail(&mut next, Failed::Sleep);
             return each(0, next);
         }
+        if self.counters.active() && matches!(op, Op::Access { .. }) {
+            let value = |expr: &shootdown_step::Expr| self.value(state, thread, expr);
+            self.counters.raises(&self.world, state, (thread, number), &value);
+        }
         match op {
             Op::Access { into, pointer, index, access } => {
                 let pointer = self.value(state, thread, pointer);
@@ -40,6 +44,14 @@ impl<M: Mmu> Machine<M> {
                 self.lock(state, thread, lock, *class, *op, *into, each);
             }
             Op::Sync { queue } => self.sync(state, thread, *queue, each),
+            Op::Choose { into, ways } => {
+                for way in 0..*ways {
+                    let mut next = state.clone();
+                    self.keep(&mut next, thread, *into, i64::from(way));
+                    self.advance(&mut next, thread);
+                    each(way, next);
+                }
+            }
             Op::Moment { contract } => self.moment(state, thread, *contract, each),
             Op::Alloc { .. }
             | Op::CopyPage { .. }
@@ -58,6 +70,7 @@ impl<M: Mmu> Machine<M> {
     pub(crate) fn must_drain(&self, op: &Op) -> bool {
         match op {
             Op::Access { access, .. } => access.is_atomic(),
+            Op::Pinned { .. } | Op::Choose { .. } => false,
             Op::Lock { op, .. } => !matches!(op, LockOp::Unlock | LockOp::IsLocked),
             Op::SetEntry { .. }
             | Op::PageWrite { .. }
@@ -100,6 +113,8 @@ impl<M: Mmu> Machine<M> {
             | Op::PageWrite { .. }
             | Op::PageRead { .. }
             | Op::PageCount { .. }
+            | Op::Unpin { .. }
+            | Op::Pinned { .. }
             | Op::GatherStart
             | Op::GatherPage { .. }
             | Op::GatherFlush { .. }
@@ -232,7 +247,14 @@ impl<M: Mmu> Machine<M> {
             if in_two {
                 next.set(slots.in_flight, frame as i64 + 1);
             } else {
-                self.perform(&mut next, thread, self.world.contents[frame][word], access, into);
+                let slot = self.world.contents[frame][word];
+                self.perform(&mut next, thread, slot, access, into);
+                // One that compares and finds another value writes nothing.
+                let conditional =
+                    matches!(access, Access::CompareExchange(..) | Access::AddUnless(..));
+                if access.writes() && (!conditional || next.get(slot) != state.get(slot)) {
+                    self.mmu.written(&mut next, frame);
+                }
             }
             each(frame as u32 + 1, next);
         }

@@ -172,6 +172,18 @@ impl<M: Mmu> Machine<M> {
                     state.set(world.rights[*to][page], rights);
                 }
             }
+            Op::SetChildEntry { from, to, address, value } => {
+                let page = self.page_at(self.value(state, thread, address)).ok_or(Failed::Page)?;
+                let value = self.value(state, thread, value);
+                if let Some(frame) = entry::frame(value) {
+                    Seen::note(&world.seen.installed, 1 << frame);
+                }
+                Seen::note(&world.seen.events, 4);
+                let table = world.shape().first_table(*to, world.shape().pages[page].block);
+                self.commit(state, world.entries[table][page], value);
+                let rights = state.get(world.rights[*from][page]);
+                state.set(world.rights[*to][page], rights);
+            }
             _ => unreachable!("these are the steps on tables"),
         }
         Ok(true)
@@ -261,20 +273,19 @@ impl<M: Mmu> Machine<M> {
                 }
                 self.flush_cpu(state, *space, pages);
             }
-            Op::FlushCache { cache, range } => {
+            Op::FlushCache { cache, range, leaf } => {
                 let pages = range.as_ref().map_or(all, |range| self.pages(state, thread, range));
-                self.mmu.invalidate(world, state, *cache, pages, false);
+                self.mmu.invalidate(world, state, *cache, pages, *leaf);
             }
-            Op::Post { queue, cache, range } => {
+            Op::Post { queue, cache, range, leaf } => {
                 let pages = self.pages(state, thread, range);
-                let width = world.shape().pages.len();
-                let descriptor = ((*cache as i64) << width | pages as i64) + 1;
+                let descriptor = Descriptor { cache: *cache, pages, leaf: *leaf };
                 let Some(place) = world.queues[*queue].iter().find(|slot| state.get(**slot) == 0)
                 else {
                     // The queue is full: the driver waits for room.
                     return Ok(false);
                 };
-                state.set(*place, descriptor);
+                state.set(*place, descriptor.number(world.shape().pages.len()));
             }
             Op::SoftInstall { soft, address, page, rights } => {
                 let at = self.page_at(self.value(state, thread, address)).ok_or(Failed::Page)?;
@@ -333,13 +344,8 @@ impl<M: Mmu> Machine<M> {
         let places = &world.queues[queue];
         let in_order = world.shape().queues[queue].in_order;
         for (at, slot) in places.iter().enumerate() {
-            let descriptor = state.get(*slot) - 1;
-            if descriptor < 0 || (in_order && at > 0) {
-                break;
-            }
-            let width = world.shape().pages.len();
-            let (cache, pages) =
-                (descriptor >> width, descriptor as u64 & world.shape().all_pages());
+            let posted = Descriptor::of(state.get(*slot), world.shape().pages.len());
+            let Some(posted) = posted.filter(|_| !in_order || at == 0) else { break };
             let mut next = state.clone();
             // The others move up, for the queue and for those who wait.
             for (index, place) in places.iter().enumerate().skip(at) {
@@ -355,7 +361,7 @@ impl<M: Mmu> Machine<M> {
                     next.set(threads.awaits, moved | WAITING);
                 }
             }
-            self.mmu.invalidate(world, &mut next, cache as usize, pages, false);
+            self.mmu.invalidate(world, &mut next, posted.cache, posted.pages, posted.leaf);
             each(at as u32, next);
         }
     }
@@ -365,6 +371,34 @@ impl<M: Mmu> Machine<M> {
         thread
             .and_then(|thread| self.world.next_step(state, thread))
             .is_some_and(|(_, op)| matches!(op, Op::Sync { queue: own } if *own == queue))
+    }
+}
+
+/// An invalidation that was posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Which cache forgets.
+    pub cache: usize,
+    /// Which pages, as bits.
+    pub pages: u64,
+    /// It keeps how it came to them.
+    pub leaf: bool,
+}
+
+impl Descriptor {
+    /// As a number of a state, for so many pages; never 0.
+    fn number(self, pages: usize) -> i64 {
+        ((self.cache as i64) << (pages + 1) | (self.pages as i64) << 1 | i64::from(self.leaf)) + 1
+    }
+
+    /// The descriptor of a number; 0 is none.
+    pub fn of(number: i64, pages: usize) -> Option<Descriptor> {
+        let number = number.checked_sub(1).filter(|number| *number >= 0)?;
+        Some(Descriptor {
+            cache: (number >> (pages + 1)) as usize,
+            pages: (number >> 1) as u64 & ((1 << pages) - 1),
+            leaf: number & 1 != 0,
+        })
     }
 }
 

@@ -89,6 +89,8 @@ pub struct World {
     pub contents: Vec<Vec<Slot>>,
     /// References of frames.
     pub references: Vec<Slot>,
+    /// Pins of frames.
+    pub pins: Vec<Slot>,
     /// 0 nobody has had it yet, 1 somebody has it, 2 free.
     pub frames: Vec<Slot>,
     /// 1 if the table was given back.
@@ -262,6 +264,8 @@ impl World {
         slots.next_family();
         let references = shape.frames.iter().map(|frame| slots.natural(frame.references)).collect();
         slots.next_family();
+        let pins = shape.frames.iter().map(|_| slots.natural(0)).collect();
+        slots.next_family();
         let frames = shape
             .frames
             .iter()
@@ -325,6 +329,7 @@ impl World {
             softs,
             contents,
             references,
+            pins,
             frames,
             freed_tables,
             rights,

@@ -153,6 +153,15 @@ pub enum Op {
         into: Option<Reg>,
         page: Expr,
     },
+    /// Drops a pin; its reference is dropped by a step of its own.
+    Unpin {
+        page: Expr,
+    },
+    /// Whether somebody has pinned the page.
+    Pinned {
+        into: Option<Reg>,
+        page: Expr,
+    },
 
     /// Finds the lower entry of an address. With `lock` its lock is taken in
     /// the same step, and kept in the register.
@@ -222,10 +231,12 @@ pub enum Op {
     RangeClose {
         space: usize,
     },
+    /// With `leaf` the cache keeps how it came to the entries.
     Post {
         queue: usize,
         cache: usize,
         range: Range,
+        leaf: bool,
     },
     Sync {
         queue: usize,
@@ -243,6 +254,7 @@ pub enum Op {
     FlushCache {
         cache: usize,
         range: Option<Range>,
+        leaf: bool,
     },
 
     GatherStart,
@@ -258,7 +270,8 @@ pub enum Op {
     /// Frees what was gathered.
     GatherFree,
 
-    /// The page behind an address, with a reference; faults if it has to.
+    /// The page behind an address, with a reference; faults if it has to. With
+    /// `write` it is pinned.
     PageBehind {
         into: Option<Reg>,
         address: Expr,
@@ -297,6 +310,18 @@ pub enum Op {
         from: usize,
         to: usize,
         address: Option<Expr>,
+    },
+    /// The child's entry is the value, and its rights those of the parent.
+    SetChildEntry {
+        from: usize,
+        to: usize,
+        address: Expr,
+        value: Expr,
+    },
+    /// Gives any number below this.
+    Choose {
+        into: Option<Reg>,
+        ways: u32,
     },
     /// Threads of the address space begin.
     Born {

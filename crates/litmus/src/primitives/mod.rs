@@ -349,6 +349,8 @@ pub enum Notify {
     OnlyEnd,
     /// `invalidate_range` or `arch_invalidate_secondary_tlbs`.
     Range,
+    /// `release`: the address space ends.
+    Release,
 }
 
 /// What a program asks its kernel for.
@@ -405,6 +407,10 @@ pub enum Action {
     PageRead,
     /// `[page]`: gives how many references there are.
     PageCount,
+    /// `[page]`: drops a pin and its reference.
+    Unpin,
+    /// `[page]`: gives whether somebody has pinned it.
+    Pinned,
     /// `[address]`: gives the entry. With a lock out it is locked.
     MapEntry(Level),
     /// `[entry]`: gives the lock of the table that the entry is in.
@@ -450,16 +456,18 @@ pub enum Action {
     Flush(FlushScope),
     /// `[range]`.
     Notify(Notify),
-    /// `[queue, tlb, range]`: posts an invalidation.
-    Post,
+    /// `[queue, tlb, range]`: posts an invalidation; with `true` of leaf
+    /// entries only.
+    Post(bool),
     /// `[queue]`: waits until all that was posted is done.
     Sync,
     /// `[swtlb, address, page]` or `[swtlb, address, page, rights]`.
     SoftInstall,
     /// `[swtlb, range]`.
     SoftZap,
-    /// `[tlb, range]` or `[tlb]`: at once, and waited for.
-    FlushTlb,
+    /// `[tlb, range]` or `[tlb]`: at once, and waited for; with `true` of leaf
+    /// entries only.
+    FlushTlb(bool),
     /// `[]`: gives a gather.
     GatherStart,
     /// `[page]`: freed when the gather is flushed.
@@ -478,11 +486,17 @@ pub enum Action {
     /// `[space]` or `[space, address]`: the child's entries are the parent's,
     /// write-protected.
     ForkEntry,
+    /// `[space, address, value]`: the child's entry is the value.
+    SetChildEntry,
     /// `[page, address]`: gives the entry in a table that need not be hooked
     /// in.
     TableEntry,
     /// See the call.
     User(UserCall),
+    /// `[number]`: gives any number below it.
+    Choose,
+    /// `[]`: gives the first address; with `true` the one after the last.
+    Bound(bool),
     /// `[truth]`: it is an error if it holds.
     Warn,
     /// `[value]`: gives it.

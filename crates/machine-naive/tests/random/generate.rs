@@ -426,6 +426,11 @@ impl Maker {
                 format!("page_write(o{page}, 0, {});", 3 + self.random.below(5))
             }
             16 | 17 => format!("WRITE_ONCE(*{page}, {});", 3 + self.random.below(5)),
+            18 if self.child && self.levels == Levels::One && self.random.percent(50) => {
+                let rights = self.random.of(&["RW", "RO"]);
+                let other = self.pages[self.random.below(self.pages.len())];
+                format!("set_child_pte(child, {page}, mk_pte(o{other}, {rights}));")
+            }
             18 if self.child => format!("copy_one_pte(child, {page});"),
             18 => "smp_store_release(x, 1);".into(),
             _ if self.levels == Levels::One => format!("put_page(o{page});"),
@@ -498,14 +503,16 @@ impl Maker {
         }
         let tlb = tlbs[self.random.below(tlbs.len())];
         if !self.queue || self.random.percent(30) {
-            return if self.random.percent(15) {
-                format!("tlb_flush({tlb});")
-            } else {
-                format!("tlb_flush({tlb}, {page});")
+            return match self.random.below(20) {
+                0..3 => format!("tlb_flush({tlb});"),
+                3..6 => format!("tlb_flush_leaf({tlb}, {page});"),
+                _ => format!("tlb_flush({tlb}, {page});"),
             };
         }
         if self.random.percent(35) {
             "q_sync(Q);".into()
+        } else if self.random.percent(20) {
+            format!("q_inv_leaf(Q, {tlb}, {page});")
         } else {
             format!("q_inv(Q, {tlb}, {page});")
         }
@@ -521,6 +528,9 @@ impl Maker {
             self.registers += 1;
             lines.push(match self.random.below(10) {
                 0..6 => format!("int r{number} = READ_ONCE(*{page});"),
+                6..9 if self.random.percent(10) => {
+                    format!("if (choose(2)) WRITE_ONCE(*{page}, {});", 3 + self.random.below(5))
+                }
                 6..9 => format!("WRITE_ONCE(*{page}, {});", 3 + self.random.below(5)),
                 _ => format!("int r{number} = smp_load_acquire(x);"),
             });

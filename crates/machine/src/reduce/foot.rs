@@ -265,6 +265,13 @@ impl Feet<'_> {
                     self.write(foot, Kind::References, 0, frame);
                 }
             }
+            // Pins are counted beside the references.
+            Op::Unpin { page } => {
+                for frame in self.frames(know, page) {
+                    self.read(foot, Kind::Frame, 0, frame);
+                    self.write(foot, Kind::References, 0, frame);
+                }
+            }
             Op::PutPage { page } => {
                 for frame in self.frames(know, page) {
                     self.put(foot, know, frame);
@@ -289,7 +296,7 @@ impl Feet<'_> {
             Op::PageRead { page, .. } => {
                 self.contents(foot, know, values::frames_of(self.world, &know.values(page)), false);
             }
-            Op::PageCount { page, .. } | Op::GatherPage { page } => {
+            Op::PageCount { page, .. } | Op::Pinned { page, .. } | Op::GatherPage { page } => {
                 for frame in self.frames(know, page).into_iter().filter(|at| !know.private(*at)) {
                     self.read(foot, Kind::Frame, 0, frame);
                     self.read(foot, Kind::References, 0, frame);
@@ -339,7 +346,7 @@ impl Feet<'_> {
                     None => {}
                 }
             }
-            Op::FlushCache { cache, range } => {
+            Op::FlushCache { cache, range, .. } => {
                 let pages = self.optional(know, range);
                 self.invalidate(foot, *cache, pages);
             }
@@ -394,6 +401,14 @@ impl Feet<'_> {
                     self.set_entry(foot, table, page, true);
                 }
             }
+            Op::SetChildEntry { from, to, address, .. } => {
+                for page in pages(address) {
+                    self.read(foot, Kind::Rights, *from, page);
+                    self.write(foot, Kind::Rights, *to, page);
+                    let table = shape.first_table(*to, shape.pages[page].block);
+                    self.set_entry(foot, table, page, true);
+                }
+            }
             Op::Born { space } => self.write(foot, Kind::Born, 0, *space),
             Op::Begin { contract, arguments } => {
                 if self.world.target == Target::Machine {
@@ -422,6 +437,7 @@ impl Feet<'_> {
             Op::Fence(_)
             | Op::EntryOfTable { .. }
             | Op::EntryLock { .. }
+            | Op::Choose { .. }
             | Op::RangeOpen { .. }
             | Op::RangeClose { .. }
             | Op::GatherStart
@@ -439,9 +455,8 @@ impl Feet<'_> {
     ) -> Vec<usize> {
         let kind = &self.world.lowered.contracts[contract].kind;
         match (kind, arguments.first()) {
-            (ContractKind::Fork | ContractKind::ForkPerPage, _) | (_, None) => {
-                (0..self.world.shape().pages.len()).collect()
-            }
+            (ContractKind::Fork | ContractKind::ForkPerPage | ContractKind::Exit, _)
+            | (_, None) => (0..self.world.shape().pages.len()).collect(),
             (_, Some(first)) => values::pages(self.world, &know.values(first)),
         }
     }

@@ -62,6 +62,7 @@
 //!
 //! See the module `symmetry`.
 
+mod counters;
 mod foot;
 mod future;
 mod graph;
@@ -75,6 +76,7 @@ use shootdown_litmus::primitives::LockOp;
 use shootdown_step::value::{entry, frame_of_page};
 use shootdown_step::{Access, Expr, Op, Target};
 
+pub(crate) use counters::Counters;
 pub use objects::Kind;
 
 use crate::machine::Machine;
@@ -82,6 +84,7 @@ use crate::mmu::{Answer, Mmu};
 use crate::model::Process;
 use crate::pages;
 use crate::state::State;
+use crate::tables::Descriptor;
 use foot::{Feet, Know};
 use future::Plan;
 use objects::{Foot, Objects};
@@ -374,13 +377,9 @@ impl<M: Mmu> Machine<M> {
         let mut foot = Foot::default();
         for (queue, places) in world.queues.iter().enumerate() {
             for slot in places {
-                let descriptor = state.get(*slot) - 1;
-                if descriptor < 0 {
-                    break;
-                }
-                let cache = descriptor >> world.shape().pages.len();
-                let pages = descriptor as u64 & world.shape().all_pages();
-                feet.invalidate(&mut foot, cache as usize, pages);
+                let pages = world.shape().pages.len();
+                let Some(posted) = Descriptor::of(state.get(*slot), pages) else { break };
+                feet.invalidate(&mut foot, posted.cache, posted.pages);
                 foot.writes.add(feet.objects.at(Kind::Queue, 0, queue));
             }
         }
@@ -429,10 +428,27 @@ impl<M: Mmu> Machine<M> {
         Some(foot)
     }
 
-    /// The representative of the states that differ only by which of several
-    /// equal threads is which.
-    pub fn canonical(&self, state: State) -> State {
-        self.reducer().groups.canonical(state)
+    /// Numbers words that only count anew, but for those that are looked at in
+    /// the end.
+    #[must_use]
+    pub fn renumbering(mut self, observed: &std::collections::BTreeSet<usize>) -> Self {
+        self.counters = Counters::of(&self.world, observed);
+        self
+    }
+
+    /// Whether there are words that are numbered anew.
+    pub fn renumbers(&self) -> bool {
+        self.counters.active()
+    }
+
+    /// The representative of the states that differ only by what the values of
+    /// counters are called and, with `symmetry`, by which of several equal
+    /// threads is which.
+    pub fn canonical(&self, mut state: State, symmetry: bool) -> State {
+        if self.counters.active() {
+            state = self.counters.renumber(&self.world, state);
+        }
+        if symmetry { self.reducer().groups.canonical(state) } else { state }
     }
 
     /// Every state that has this representative.

@@ -86,6 +86,9 @@ pub struct Setup {
     /// Remember variables that nobody reads any more
     #[arg(long)]
     pub no_forget: bool,
+    /// Keep words that only count as the numbers that they are
+    #[arg(long)]
+    pub no_renumber: bool,
 }
 
 impl Setup {
@@ -108,6 +111,7 @@ impl Setup {
             threads: self.threads.max(1),
             reductions: Reductions { fuse: !self.no_fuse, symmetry: !self.no_symmetry },
             forget_dead: !self.no_forget,
+            renumber: !self.no_renumber,
             ..Request::default()
         })
     }

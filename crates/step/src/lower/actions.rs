@@ -14,6 +14,9 @@ use crate::op::{Access, EntryAt, LockAt, Op, Range};
 use crate::shape::{ObjectShape, ReaderDomain};
 use crate::value;
 
+/// Ways that one choice has, at most.
+const MOST_WAYS: u32 = 16;
+
 /// The arguments of a call, evaluated.
 struct Call<'a> {
     values: Vec<Expr>,
@@ -100,6 +103,7 @@ impl Builder<'_, '_> {
             | Action::SameEntry(_)
             | Action::EntryPage(_)
             | Action::Same
+            | Action::Bound(_)
             | Action::Nothing => {
                 self.pure(at, row.action, call);
                 Ok(())
@@ -246,6 +250,10 @@ impl Builder<'_, '_> {
                 Ok(())
             }
             Action::Notify(Notify::Range) => self.tell(at, &start, &end, span),
+            Action::Notify(Notify::Release) => {
+                let (start, end) = (Expr::Const(1), self.last_address());
+                self.callbacks(at, &["release"], &start, &end, None, span)
+            }
             Action::GatherFlush(frees) => {
                 let (first, last) = (self.register(Type::VirtAddr), self.register(Type::VirtAddr));
                 self.interrupt_for_flush(at, span, name);
@@ -481,6 +489,8 @@ impl Builder<'_, '_> {
             ),
             Action::EntryPage(_) => Expr::EntryPage(first()),
             Action::Same => call.value(0),
+            Action::Bound(false) => Expr::Const(value::address_of_page(0)),
+            Action::Bound(true) => self.last_address(),
             _ => Expr::Const(0),
         };
         self.set(at, into, value.folded());
@@ -492,8 +502,10 @@ impl Builder<'_, '_> {
         let (space, name) = (self.space, call.name.clone());
         let (start, end) = match action {
             // The first argument is the TLB or the queue.
-            Action::FlushTlb | Action::SoftZap => self.range(call.values.get(1..).unwrap_or(&[])),
-            Action::Post => self.range(call.values.get(2..).unwrap_or(&[])),
+            Action::FlushTlb(_) | Action::SoftZap => {
+                self.range(call.values.get(1..).unwrap_or(&[]))
+            }
+            Action::Post(_) => self.range(call.values.get(2..).unwrap_or(&[])),
             _ => (Expr::Const(0), Expr::Const(0)),
         };
         let range = Range { start, end };
@@ -513,15 +525,20 @@ impl Builder<'_, '_> {
                 Op::PageRead { into, page: call.value(0), index: call.value(1) }
             }
             Action::PageCount => Op::PageCount { into, page: call.value(0) },
+            Action::Pinned => Op::Pinned { into, page: call.value(0) },
+            Action::Unpin => {
+                self.step(at, Op::Unpin { page: call.value(0) }, span, &name);
+                Op::PutPage { page: call.value(0) }
+            }
             Action::AllocTable => Op::AllocTable { into, site: self.table_site(span) },
             Action::FreeTable => Op::FreeTable { table: call.value(0) },
-            Action::Post => {
+            Action::Post(leaf) => {
                 let (queue, cache) =
                     (self.object(&call.value(0), span)?, self.object(&call.value(1), span)?);
                 let (ObjectShape::Queue(queue), ObjectShape::Cache(cache)) = (queue, cache) else {
                     return unsupported("this is not a queue and a TLB", span);
                 };
-                Op::Post { queue, cache, range }
+                Op::Post { queue, cache, range, leaf }
             }
             Action::Sync => {
                 let ObjectShape::Queue(queue) = self.object(&call.value(0), span)? else {
@@ -540,11 +557,12 @@ impl Builder<'_, '_> {
                     Op::SoftInstall { soft, address: call.value(1), page: call.value(2), rights }
                 }
             }
-            Action::FlushTlb => {
+            Action::FlushTlb(leaf) => {
                 let ObjectShape::Cache(cache) = self.object(&call.value(0), span)? else {
                     return unsupported("this is not a TLB", span);
                 };
-                Op::FlushCache { cache, range: (call.values.len() > 1).then_some(range) }
+                let range = (call.values.len() > 1).then_some(range);
+                Op::FlushCache { cache, range, leaf }
             }
             Action::GatherStart => Op::GatherStart,
             Action::GatherPage => Op::GatherPage { page: call.value(0) },
@@ -580,6 +598,15 @@ impl Builder<'_, '_> {
                 };
                 Op::ForkEntries { from: space, to, address: call.values.get(1).cloned() }
             }
+            Action::SetChildEntry => {
+                let Some(to) = call.value(0).constant().and_then(|to| usize::try_from(to - 1).ok())
+                else {
+                    return unsupported("a child that is chosen while the test runs", span);
+                };
+                let (address, value) = (call.value(1), call.value(2));
+                Op::SetChildEntry { from: space, to, address, value }
+            }
+            Action::Choose => return self.choose(at, &call),
             Action::User(user) => return self.user_call(at, user, call.values, into, span),
             Action::Warn => {
                 let condition = call.value(0);
@@ -595,6 +622,30 @@ impl Builder<'_, '_> {
             _ => return unsupported(format!("`{name}` has no meaning here yet"), span),
         };
         self.step(at, op, span, &name);
+        Ok(())
+    }
+
+    /// A choice is an input: an end of the machine is compared with the ends of
+    /// ideal memory that chose the same. So what was chosen is a variable of the
+    /// thread, whatever the text makes of it. Code that ideal memory does not
+    /// have (under a contract, in a handler) has to be right whichever way it
+    /// goes, and needs none.
+    fn choose(&mut self, at: &mut Cursor, call: &Call<'_>) -> Result<()> {
+        let ways = call.value(0).constant().and_then(|ways| u32::try_from(ways).ok());
+        let Some(ways) = ways.filter(|ways| (1..=MOST_WAYS).contains(ways)) else {
+            let why = format!("`choose` takes a constant from 1 to {MOST_WAYS}");
+            return unsupported(why, call.span);
+        };
+        let chosen = self.register(Type::Int);
+        let node = self.step(at, Op::Choose { into: Some(chosen), ways }, call.span, &call.name);
+        if self.promised == 0 && self.handlers.is_empty() {
+            let kept = self.register(Type::Int);
+            self.set(at, kept, Expr::Reg(chosen));
+            self.choices.push(super::Choice { node, kept, span: call.span });
+        }
+        if let Some(into) = call.into {
+            self.set(at, into, Expr::Reg(chosen));
+        }
         Ok(())
     }
 
@@ -669,6 +720,8 @@ fn touches_tables(row: &Primitive) -> bool {
             | Action::SetAccessFlags(_)
             | Action::Populate
             | Action::ForkEntry
+            | Action::SetChildEntry
+            | Action::Pinned
             | Action::FreeTable
             | Action::SoftInstall
     )

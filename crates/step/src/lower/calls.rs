@@ -54,11 +54,13 @@ impl Builder<'_, '_> {
             self.step(at, Op::Begin { contract: number, arguments: wanted }, span, name);
         }
         match self.cx.target {
-            Target::Machine => self.inline(at, id, env, into)?,
+            Target::Machine => {
+                self.promised += 1;
+                let inlined = self.inline(at, id, env, into);
+                self.promised -= 1;
+                inlined?;
+            }
             Target::Ideal => {
-                if contract.kind == ContractKind::LazyFree {
-                    self.refuse("`lazyfree` is not specified yet", contract.span);
-                }
                 if !silent {
                     self.step(at, Op::Moment { contract: number }, span, name);
                 }

@@ -12,7 +12,7 @@
 mod actions;
 mod calls;
 mod faults;
-mod live;
+pub(crate) mod live;
 
 use std::collections::HashMap;
 
@@ -241,6 +241,19 @@ struct Builder<'l, 'p> {
     handlers: Vec<FunctionId>,
     /// Results that only a contract could know.
     unknown: Vec<(Reg, Span, Name)>,
+    /// Functions with a contract that are being written out.
+    promised: usize,
+    /// Choices that ideal memory makes as well.
+    choices: Vec<Choice>,
+}
+
+/// A choice of a thread.
+#[derive(Clone, Debug)]
+struct Choice {
+    node: NodeId,
+    /// Where what was chosen stays.
+    kept: Reg,
+    span: Span,
 }
 
 /// Where the next node goes.
@@ -259,6 +272,8 @@ impl<'l, 'p> Builder<'l, 'p> {
             functions: Vec::new(),
             handlers: Vec::new(),
             unknown: Vec::new(),
+            promised: 0,
+            choices: Vec::new(),
         }
     }
 
@@ -289,6 +304,18 @@ impl<'l, 'p> Builder<'l, 'p> {
                 number,
             });
         }
+        for (at, choice) in std::mem::take(&mut self.choices).into_iter().enumerate() {
+            if self.leads_back(choice.node) {
+                // Only the last of several choices would be compared.
+                self.refuse("a choice in a loop is not compared with ideal memory", choice.span);
+            }
+            variables.push(Variable {
+                local: u32::MAX,
+                name: format!("choice{}", at + 1).into(),
+                register: Some(choice.kept),
+                number: true,
+            });
+        }
         let mut initial = Vec::new();
         for (local, value) in &thread.init {
             if let Binding::Value(Expr::Reg(reg)) = &env.locals[local.index()] {
@@ -306,6 +333,21 @@ impl<'l, 'p> Builder<'l, 'p> {
             self.cx.refusal.get_or_insert(Refusal { why, span });
         }
         Ok(code)
+    }
+
+    /// Whether a node can be reached from itself.
+    fn leads_back(&self, node: NodeId) -> bool {
+        let mut seen = vec![false; self.nodes.len()];
+        let mut open = live::successors(&self.nodes[node]);
+        while let Some(at) = open.pop() {
+            if at == node {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[at], true) {
+                open.extend(live::successors(&self.nodes[at]));
+            }
+        }
+        false
     }
 
     fn refuse(&mut self, why: impl Into<String>, span: Span) {
