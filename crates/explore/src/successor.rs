@@ -86,20 +86,12 @@ impl<M: Model> Successors<'_, M> {
         }
     }
 
-    /// The only step of the first process that may fuse one.
+    /// The step of the first process that may fuse one.
     #[inline]
     fn fusable(&self, state: &M::Open) -> Option<(usize, u32, M::Open)> {
-        for process in (0..self.model.processes()).filter(|p| self.model.may_fuse(state, *p)) {
-            let mut step = None;
-            let mut count = 0;
-            self.model.steps(state, process, &mut |choice, next| {
-                count += 1;
-                step = Some((process, choice, next));
-            });
-            if count == 1 {
-                return step;
-            }
-        }
-        None
+        (0..self.model.processes()).find_map(|process| {
+            let (choice, next) = self.model.fused(state, process)?;
+            Some((process, choice, next))
+        })
     }
 }

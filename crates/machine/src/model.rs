@@ -224,8 +224,8 @@ impl<M: Mmu, P: Packed> Model for Packaged<'_, M, P> {
         state.get(self.machine.world.error) != 0 || self.machine.at_rest(state)
     }
 
-    fn may_fuse(&self, state: &State, process: usize) -> bool {
-        self.fuse && self.machine.independent(state, self.processes[process])
+    fn fused(&self, state: &State, process: usize) -> Option<(u32, State)> {
+        if self.fuse { self.machine.independent(state, self.processes[process]) } else { None }
     }
 
     fn canonical(&self, state: State) -> State {

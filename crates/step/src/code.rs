@@ -120,6 +120,7 @@ pub struct Refusal {
 
 impl ThreadCode {
     /// The step of a number; the end has none.
+    #[inline]
     pub fn step(&self, number: usize) -> Option<(&Op, &Site)> {
         match &self.nodes[self.steps[number]] {
             Node::Step { op, site, .. } => Some((op, site)),
@@ -128,6 +129,7 @@ impl ThreadCode {
     }
 
     /// Where a step leads: on, and after a fault.
+    #[inline]
     pub fn after(&self, number: usize) -> (NodeId, Option<NodeId>) {
         match &self.nodes[self.steps[number]] {
             Node::Step { next, fault, .. } => (*next, *fault),
