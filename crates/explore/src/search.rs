@@ -8,6 +8,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::bits::Bits;
@@ -44,6 +45,9 @@ pub struct Options {
     pub first_violation_only: bool,
     /// Properties that can be broken: the bits of [`Model::broken`] to look at.
     pub properties: u64,
+    /// Of these the ones whose shortest run is wanted. A run takes about as long
+    /// as all levels that it crosses took.
+    pub witnessed: u64,
     /// Look for states that no end can be reached from, once all states are
     /// visited. Costs little if most states have a step to one that is farther
     /// from the start; otherwise about as long again, or several times that if
@@ -62,6 +66,7 @@ impl fmt::Debug for Options {
             .field("reductions", &self.reductions)
             .field("first_violation_only", &self.first_violation_only)
             .field("properties", &self.properties)
+            .field("witnessed", &self.witnessed)
             .field("trapped", &self.trapped)
             .finish_non_exhaustive()
     }
@@ -76,6 +81,7 @@ impl Default for Options {
             reductions: Reductions::default(),
             first_violation_only: false,
             properties: u64::MAX,
+            witnessed: u64::MAX,
             trapped: false,
             progress: None,
         }
@@ -107,8 +113,11 @@ pub struct Exploration<S> {
     pub depth: u32,
     /// Bytes that the visited set takes at the end.
     pub bytes: u64,
-    /// The first violation of each property. In a search that a limit ended
-    /// it may lie one level beyond what was covered.
+    /// Properties that are broken.
+    pub broken: u64,
+    /// The first violation of each property that is to be
+    /// [witnessed](Options::witnessed). In a search that a limit ended it may
+    /// lie one level beyond what was covered.
     pub violations: Vec<Violation<S>>,
     /// States in which nobody can take a step and that are an end.
     pub ends: Vec<S>,
@@ -168,7 +177,8 @@ fn note_broken<S: Packed>(least: &mut Vec<(u32, S)>, mut broken: u64, state: S) 
 
 /// Visits every state of the model that can be reached.
 pub fn explore<M: Model>(model: &M, options: &Options) -> Exploration<M::State> {
-    let successors = Successors { model, reductions: options.reductions };
+    let cut = AtomicBool::new(false);
+    let successors = Successors { model, reductions: options.reductions, cut: &cut };
     Search {
         successors,
         options,
@@ -289,7 +299,9 @@ impl<M: Model> Search<'_, M> {
         // A state that breaks a property for the first time is new: the others
         // have been looked at, and theirs are no longer wanted.
         let wanted = self.options.properties & !self.seen;
-        let found = in_parallel(states.chunks(part), |states| expand(&successors, states, wanted));
+        let found = in_parallel(states.chunks(part), |states| {
+            expand(&successors, &self.store, states, wanted)
+        });
         if successors.model.stopped() {
             return Err(Stop::Model);
         }
@@ -361,6 +373,7 @@ impl<M: Model> Search<'_, M> {
 
     fn finish(mut self, outcome: Outcome, depth: usize) -> Exploration<M::State> {
         self.ends.sort_unstable();
+        self.broken.retain(|(property, ..)| self.options.witnessed >> property & 1 != 0);
         let broken = self.broken.iter().map(|(_, depth, state)| (*depth, *state));
         let ends: Vec<_> = broken.chain(self.stuck).chain(self.trapped).collect();
         let mut ways = Witness::find(&self.successors, &self.store, &ends).into_iter();
@@ -375,6 +388,7 @@ impl<M: Model> Search<'_, M> {
             fused: self.fused,
             depth: depth as u32,
             bytes: self.store.bytes(),
+            broken: self.seen,
             violations,
             deadlock: self.stuck.and_then(|_| ways.next()),
             trapped: self.trapped.and_then(|_| ways.next()),
@@ -385,6 +399,7 @@ impl<M: Model> Search<'_, M> {
 
 fn expand<M: Model>(
     successors: &Successors<'_, M>,
+    store: &Store<M::State>,
     states: &[M::State],
     wanted: u64,
 ) -> Found<M::State> {
@@ -393,8 +408,7 @@ fn expand<M: Model>(
     for (at, state) in states.iter().enumerate() {
         let open = model.open(state);
         debug_assert!(model.close(&open) == *state, "a state changes by being opened and closed");
-        let steps = successors.each(&open, &mut |next| {
-            let hash = next.state.hash();
+        let steps = successors.each(&open, store, &mut |hash, next| {
             found.next[shard_of(hash)].push((hash, next.state, at as u32));
             found.fused += next.fused;
             note_broken(&mut found.broken, next.broken & wanted, next.state);

@@ -142,6 +142,12 @@ impl<S: Packed> Store<S> {
         self.shards[shard_of(hash)].insert(state, hash);
     }
 
+    /// Whether a state is there.
+    #[inline]
+    pub(crate) fn holds(&self, state: &S, hash: u64) -> bool {
+        self.shards[shard_of(hash)].slot(state, hash).is_ok()
+    }
+
     pub(crate) fn find(&self, state: &S) -> Option<Place> {
         let hash = state.hash();
         let shard = shard_of(hash);

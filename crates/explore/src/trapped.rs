@@ -119,7 +119,7 @@ impl<M: Model> Ways<'_, '_, M> {
             let state = self.successors.model.open(self.store.at(place));
             let mut arrived = false;
             let mut next = Vec::new();
-            let steps = self.successors.each(&state, &mut |to| {
+            let steps = self.successors.each(&state, self.store, &mut |_, to| {
                 let to = self.store.find(&to.state).expect("the search stored every state");
                 let level = self.store.depth(to);
                 arrived = arrived
@@ -195,7 +195,7 @@ fn sweep<M: Model>(
         for place in places {
             let open = successors.model.open(store.at(*place));
             let mut leads = false;
-            let steps = successors.each(&open, &mut |next| {
+            let steps = successors.each(&open, store, &mut |_, next| {
                 let next = || store.find(&next.state).expect("the search stored every state");
                 leads = leads || good.get(next());
             });

@@ -131,7 +131,7 @@ fn predecessors<M: Model>(
             continue;
         }
         let open = successors.model.open(state);
-        successors.each(&open, &mut |next| {
+        successors.each(&open, store, &mut |_, next| {
             for (target, least) in targets.iter().zip(&mut least) {
                 if next.state == *target && least.is_none_or(|known| *state < known) {
                     *least = Some(*state);

@@ -7,6 +7,7 @@
 //! end is as narrow as the reachable states allow, whatever the file.
 
 use std::cell::RefCell;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use shootdown_explore::{Field, Layout, Packed};
@@ -160,6 +161,8 @@ pub struct Packing {
     /// Widths that a value asked for.
     wanted: Vec<AtomicU8>,
     overflow: AtomicBool,
+    /// The least of the states with such values, whoever met it.
+    too_wide: Mutex<Option<State>>,
 }
 
 impl Packing {
@@ -193,6 +196,7 @@ impl Packing {
             words: layout.words(),
             wanted: widths.iter().map(|width| AtomicU8::new(*width)).collect(),
             overflow: AtomicBool::new(false),
+            too_wide: Mutex::new(None),
         }
     }
 
@@ -204,6 +208,11 @@ impl Packing {
     /// Whether a value did not fit.
     pub fn overflowed(&self) -> bool {
         self.overflow.load(Ordering::Relaxed)
+    }
+
+    /// A state that there was no room for.
+    pub fn too_wide(&self) -> Option<State> {
+        self.too_wide.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
     /// The widths that the values so far need.
@@ -242,6 +251,10 @@ impl Packing {
                 self.wanted[index].fetch_max(bits, Ordering::Relaxed);
             }
         }
+        let mut least = self.too_wide.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if least.as_ref().is_none_or(|least| state.0 < least.0) {
+            *least = Some(state.clone());
+        }
         self.overflow.store(true, Ordering::Relaxed);
     }
 
@@ -268,13 +281,15 @@ struct Used {
 
 /// Widths for everything in these states.
 pub fn widths(slots: &Slots, states: &[State]) -> Vec<u8> {
-    let mut widths = vec![0; slots.len()];
+    // Ones wherever some value has one: as wide as the widest of them.
+    let mut ones = vec![0; slots.len()];
     for state in states {
-        for (index, value) in state.0.iter().enumerate() {
-            widths[index] = bits_of(encode(*value, slots.signed[index])).max(widths[index]);
+        let pairs = state.0.iter().zip(&slots.signed);
+        for (ones, (value, signed)) in ones.iter_mut().zip(pairs) {
+            *ones |= encode(*value, *signed);
         }
     }
-    alike(slots, widths)
+    alike(slots, ones.into_iter().map(bits_of).collect())
 }
 
 /// A slot that is used at all is as wide as the widest of its family: what one

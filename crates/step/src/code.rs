@@ -10,7 +10,7 @@ use crate::op::Op;
 pub type NodeId = usize;
 
 /// A thread without calls: everything that it may run is written out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ThreadCode {
     /// Its code; begins at node [`ThreadCode::start`].
     pub nodes: Vec<Node>,

@@ -13,7 +13,7 @@ use shootdown_litmus::{Name, Program, TlbKind};
 use crate::value::{self, MOST_FRAMES, entry};
 
 /// Everything that a machine has to keep.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Address spaces, by [`SpaceId`](shootdown_litmus::program::SpaceId).
     pub spaces: Vec<Name>,
