@@ -168,7 +168,9 @@ pub struct Found {
     pub bytes: u64,
     /// Bits of a state.
     pub bits: usize,
-    /// The shortest run to each property that is broken.
+    /// Properties that are broken.
+    pub broken: u64,
+    /// The shortest run to each of those that are to be witnessed.
     pub violations: Vec<(u32, Run)>,
     /// What the caller made of each end, each once.
     pub ends: BTreeSet<Vec<i64>>,
@@ -227,8 +229,8 @@ impl<M: Mmu, P: Packed> Model for Packaged<'_, M, P> {
         state.get(self.machine.world.error) != 0 || self.machine.at_rest(state)
     }
 
-    fn may_fuse(&self, state: &State, process: usize) -> bool {
-        self.fuse && self.machine.independent(state, self.processes[process])
+    fn fused(&self, state: &State, process: usize) -> Option<(u32, State)> {
+        if self.fuse { self.machine.independent(state, self.processes[process]) } else { None }
     }
 
     fn canonical(&self, state: State) -> State {
@@ -286,7 +288,7 @@ fn any_width<M: Mmu>(
     ends: EndCheck<'_>,
     end: &dyn Fn(&State) -> Vec<i64>,
 ) -> Found {
-    let mut wanted = widths(&machine.slots, &probe(machine));
+    let mut wanted = widths(&machine.slots, &probe(machine, &machine.begin()));
     loop {
         let packing = Packing::new(&machine.slots, &wanted);
         macro_rules! with {
@@ -300,30 +302,48 @@ fn any_width<M: Mmu>(
         }
         match with!(2 3 4 6 8 16 64) {
             Ok(Some(found)) => return found,
-            Ok(None) => wanted = alike(&machine.slots, packing.wanted()),
+            Ok(None) => {
+                // What lies behind the state that was too wide is wider still.
+                let behind = packing.too_wide().map(|state| probe(machine, &state));
+                let behind = widths(&machine.slots, &behind.unwrap_or_default());
+                let both = packing.wanted().into_iter().zip(behind);
+                wanted = alike(&machine.slots, both.map(|(a, b)| a.max(b)).collect());
+            }
             Err(words) => unreachable!("a state of {words} words: the largest test has fewer"),
         }
     }
 }
 
-/// A few states from random runs, to begin with widths that mostly fit.
-fn probe<M: Mmu>(machine: &Machine<M>) -> Vec<State> {
-    let mut states = vec![machine.begin()];
+/// Random runs from a state, at most so many.
+const RUNS: usize = 24;
+
+/// The states of a few random runs, to begin with widths that mostly fit.
+fn probe<M: Mmu>(machine: &Machine<M>, from: &State) -> Vec<State> {
+    let mut states = vec![from.clone()];
     let processes = machine.processes();
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
-    for _ in 0..10 {
-        let mut state = machine.begin();
+    let mut below = |bound: usize| {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (random >> 33) as usize % bound
+    };
+    let mut next = Vec::new();
+    for _ in 0..RUNS {
+        let mut state = from.clone();
         for _ in 0..200 {
-            let mut next = Vec::new();
-            for process in &processes {
-                machine.steps(&state, *process, &mut |_, state| next.push(state));
+            // Somebody, or else whoever comes after them and can take a step.
+            let first = below(processes.len());
+            for at in 0..processes.len() {
+                let process = processes[(first + at) % processes.len()];
+                machine.steps(&state, process, &mut |_, state| next.push(state));
+                if !next.is_empty() {
+                    break;
+                }
             }
             if next.is_empty() {
                 break;
             }
-            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-            let chosen = (random >> 33) as usize % next.len();
-            state = next.swap_remove(chosen);
+            state = next.swap_remove(below(next.len()));
+            next.clear();
             states.push(state.clone());
         }
     }
@@ -379,6 +399,7 @@ fn search_with<M: Mmu, P: Packed>(
         depth: found.depth,
         bytes: found.bytes,
         bits: packing.words() * 64,
+        broken: found.broken,
         violations: found.violations.iter().map(|v| (v.property, run(&v.witness))).collect(),
         ends: kept,
         deadlock: found.deadlock.as_ref().map(run),

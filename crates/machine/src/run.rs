@@ -336,7 +336,6 @@ impl<M: Mmu> Machine<M> {
         into: Option<shootdown_step::Reg>,
         each: Each<'_>,
     ) {
-        let mut next = state.clone();
         let lock = match lock {
             LockAt::Pointer(pointer) => {
                 self.world.lock_of_pointer(self.value(state, thread, pointer))
@@ -351,6 +350,14 @@ impl<M: Mmu> Machine<M> {
                 })
             }
         };
+        let waits = match op {
+            LockOp::Lock => lock.is_some_and(|lock| !self.is_free(state, thread, lock)),
+            _ => false,
+        };
+        if waits {
+            return;
+        }
+        let mut next = state.clone();
         let Some(lock) = lock else {
             self.fail(&mut next, Failed::Page);
             return each(0, next);
@@ -365,6 +372,12 @@ impl<M: Mmu> Machine<M> {
             Err(why) => self.fail(&mut next, why),
         }
         each(0, next);
+    }
+
+    /// Whether nobody has a lock, as far as the thread can tell.
+    fn is_free(&self, state: &State, thread: usize, lock: usize) -> bool {
+        let slots = self.world.locks[lock];
+        self.load(state, thread, slots.writer) == 0 && state.get(slots.readers) == 0
     }
 
     /// An operation on a lock: its result, or nothing if it has to wait.

@@ -139,6 +139,7 @@ pub struct Seen {
 
 impl Seen {
     /// Notes bits.
+    #[inline]
     pub fn note(which: &AtomicU64, bits: u64) {
         // Most of the time they are there already.
         if which.load(Ordering::Relaxed) & bits != bits {
@@ -348,27 +349,32 @@ impl World {
     }
 
     /// What there is.
+    #[inline]
     pub fn shape(&self) -> &Shape {
         &self.lowered.shape
     }
 
     /// The code of a thread.
+    #[inline]
     pub fn code(&self, thread: usize) -> &ThreadCode {
         &self.lowered.threads[thread]
     }
 
     /// The step that a thread takes next, with its number.
+    #[inline]
     pub fn next_step(&self, state: &State, thread: usize) -> Option<(usize, &Op)> {
         let number = state.get(self.threads[thread].pc) as usize;
         self.code(thread).step(number).map(|(op, _)| (number, op))
     }
 
     /// Whether a thread has come to its end.
+    #[inline]
     pub fn ended(&self, state: &State, thread: usize) -> bool {
         state.get(self.threads[thread].pc) == 0
     }
 
     /// Whether a thread's address space exists.
+    #[inline]
     pub fn alive(&self, state: &State, thread: usize) -> bool {
         state.get(self.born[self.shape().agents[thread].space]) != 0
     }
@@ -451,12 +457,14 @@ impl World {
     }
 
     /// Whether a slot is part of a table.
+    #[inline]
     pub fn is_table(&self, slot: Slot) -> bool {
         self.tables.contains(&slot.index())
     }
 
     /// The lower entry of a page as a walk from the root finds it now: its
     /// value, or that of the huge page's part.
+    #[inline]
     pub fn walk(&self, state: &State, space: usize, page: usize) -> i64 {
         let shape = self.shape();
         let block = shape.pages[page].block;

@@ -13,7 +13,7 @@ use shootdown_litmus::{Name, Program, TlbKind};
 use crate::value::{self, MOST_FRAMES, entry};
 
 /// Everything that a machine has to keep.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Address spaces, by [`SpaceId`](shootdown_litmus::program::SpaceId).
     pub spaces: Vec<Name>,
@@ -526,6 +526,7 @@ impl Shape {
     }
 
     /// The table of a block at the beginning.
+    #[inline]
     pub fn first_table(&self, space: usize, block: usize) -> usize {
         space * self.blocks.len() + block
     }
@@ -536,6 +537,7 @@ impl Shape {
     }
 
     /// The table and the page whose entry a `pte_t *` points to.
+    #[inline]
     pub fn entry_of_pointer(&self, pointer: i64) -> Option<(usize, usize)> {
         let at = usize::try_from(pointer).ok()?.checked_sub(1)?;
         let width = self.pages.len();
@@ -565,6 +567,7 @@ impl Shape {
     }
 
     /// Pages of a range of addresses, as bits.
+    #[inline]
     pub fn pages_between(&self, start: i64, end: i64) -> u64 {
         let pages = 0..self.pages.len();
         pages
@@ -573,6 +576,7 @@ impl Shape {
     }
 
     /// All pages, as bits.
+    #[inline]
     pub fn all_pages(&self) -> u64 {
         (1u64 << self.pages.len()) - 1
     }

@@ -69,12 +69,12 @@ mod graph;
 mod hardware;
 mod locks;
 mod objects;
+mod sure;
 mod symmetry;
 mod values;
 
-use shootdown_litmus::primitives::LockOp;
 use shootdown_step::value::{entry, frame_of_page};
-use shootdown_step::{Access, Expr, Op, Target};
+use shootdown_step::{Expr, Op, Target};
 
 pub(crate) use counters::Counters;
 pub use objects::Kind;
@@ -86,8 +86,9 @@ use crate::pages;
 use crate::state::State;
 use crate::tables::Descriptor;
 use foot::{Feet, Know};
-use future::Plan;
+use future::{Plan, Plans};
 use objects::{Foot, Objects};
+use sure::{Sure, may_wait};
 use symmetry::Groups;
 use values::{Maps, Values};
 
@@ -103,13 +104,15 @@ pub(crate) struct Reducer {
     owners: Vec<Option<usize>>,
     groups: Groups,
     blind: Vec<Kind>,
+    /// What need not be looked at in a state to be told apart.
+    sure: Sure,
 }
 
 impl Reducer {
     fn of<M: Mmu>(machine: &Machine<M>, blind: &[Kind]) -> Reducer {
         let world = &machine.world;
         let objects = Objects::of(world);
-        let (plans, cuts, maps) = future::plans(world, &objects, blind);
+        let Plans { plans, cuts, maps, sure } = future::plans(world, &objects, blind);
         let frames = world.shape().frames.iter();
         let owner = |frame: &shootdown_step::shape::Frame| {
             let site = frame.site?;
@@ -124,7 +127,7 @@ impl Reducer {
         };
         let owners = frames.map(owner).collect();
         let groups = Groups::of(world);
-        Reducer { objects, maps, plans, cuts, owners, groups, blind: blind.to_vec() }
+        Reducer { objects, maps, plans, cuts, owners, groups, blind: blind.to_vec(), sure }
     }
 }
 
@@ -228,21 +231,21 @@ impl<M: Mmu> Machine<M> {
         Machine { reducer: std::sync::OnceLock::from(reducer), ..self }
     }
 
-    /// Whether nothing that the others can do before this process goes on
-    /// depends on its next step.
-    pub fn independent(&self, state: &State, process: Process) -> bool {
-        let Process::Thread(thread) = process else { return false };
+    /// The next step of a process, if nothing that the others can do before it
+    /// goes on depends on it.
+    pub fn independent(&self, state: &State, process: Process) -> Option<(u32, State)> {
+        let Process::Thread(thread) = process else { return None };
         let world = &self.world;
         if !self.mmu.reducible() || state.get(world.error) != 0 || !world.alive(state, thread) {
-            return false;
+            return None;
         }
         // Absent entries that are cached come and go with every walk.
         if world.setting.cache_nonpresent && world.shape().two_levels {
-            return false;
+            return None;
         }
-        let Some((number, op)) = world.next_step(state, thread) else { return false };
+        let (number, op) = world.next_step(state, thread)?;
         if matches!(op, Op::EnterFault { .. }) && self.asks_for_progress() {
-            return false;
+            return None;
         }
         let plan = &self.reducer().plans[thread];
         let slots = &world.threads[thread];
@@ -251,9 +254,11 @@ impl<M: Mmu> Machine<M> {
         let inside = plan.inside[number] && !begun && !matches!(op, Op::Moment { .. });
         let may = match world.setting.model.has_buffers() {
             true => is_local(op, world.shape().two_levels),
-            false => inside || (!plan.enters[number] && self.nobody_meets(state, thread, op)),
+            false => {
+                inside || (!plan.enters[number] && self.nobody_meets(state, thread, number, op))
+            }
         };
-        may && self.goes_on(state, thread, number)
+        if may { self.goes_on(state, thread, number) } else { None }
     }
 
     /// Whether accesses that fault for ever are looked for.
@@ -262,26 +267,35 @@ impl<M: Mmu> Machine<M> {
         !dials.perm_miss_rewalk || dials.cache_nonpresent || self.world.shape().two_levels
     }
 
-    /// Whether the next step of a thread can be taken in one way, without an
+    /// The next step of a thread, if it can be taken in one way, without an
     /// error, and does not go back.
-    fn goes_on(&self, state: &State, thread: usize, number: usize) -> bool {
+    fn goes_on(&self, state: &State, thread: usize, number: usize) -> Option<(u32, State)> {
         let world = &self.world;
         let graph = &self.reducer().plans[thread].graph;
         let mut steps = 0;
         let mut good = true;
-        self.thread_steps(state, thread, &mut |_, next| {
+        let mut only = None;
+        self.thread_steps(state, thread, &mut |choice, next| {
             steps += 1;
             let after = next.get(world.threads[thread].pc) as usize;
             // A step that goes on with its next word, or waits, is not done.
             let part = after == number && next != *state && !graph.next[number].contains(&number);
             good &= next.get(world.error) == 0 && (part || !graph.goes_back(number, after));
+            only = Some((choice, next));
         });
-        steps == 1 && good
+        only.filter(|_| steps == 1 && good)
     }
 
-    fn nobody_meets(&self, state: &State, thread: usize, op: &Op) -> bool {
+    fn nobody_meets(&self, state: &State, thread: usize, number: usize, op: &Op) -> bool {
         let world = &self.world;
         let reducer = self.reducer();
+        let meets_for_sure = |other: usize| {
+            let at = state.get(world.threads[other].pc) as usize;
+            reducer.sure.meet((thread, number), (other, at)) && world.alive(state, other)
+        };
+        if (0..world.threads.len()).any(meets_for_sure) {
+            return false;
+        }
         let feet = self.feet();
         if let Op::Alloc { site, .. } = op {
             // Only frames that nobody has had.
@@ -402,16 +416,8 @@ impl<M: Mmu> Machine<M> {
             return Some(foot);
         }
         let (op, _) = world.code(thread).step(number)?;
-        let takes = match op {
-            Op::Lock { op, .. } => matches!(op, LockOp::Lock | LockOp::ReadLock),
-            Op::MapEntry { lock, .. } => lock.is_some() && !world.shape().two_levels,
-            Op::EntryLock { take, .. } => *take,
-            _ => false,
-        };
-        let loops = matches!(op, Op::ReadEntry { .. } | Op::Access { access: Access::Load(_), .. })
-            && self.reducer().plans[thread].waits[number];
-        let grace = matches!(op, Op::GraceWait { .. });
-        if !takes && !loops && !grace {
+        let finds_out = matches!(op, Op::MapEntry { .. }) && world.shape().two_levels;
+        if finds_out || !may_wait(op, self.reducer().plans[thread].waits[number]) {
             return None;
         }
         let mut waits = true;

@@ -28,8 +28,9 @@ impl Bits {
         }
     }
 
+    #[inline]
     pub(super) fn meets(&self, other: &Bits) -> bool {
-        self.0.iter().zip(other.0).any(|(word, other)| word & other != 0)
+        self.0.iter().zip(&other.0).fold(0, |both, (word, other)| both | word & other) != 0
     }
 }
 

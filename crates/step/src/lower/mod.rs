@@ -51,7 +51,7 @@ pub struct Dials {
 }
 
 /// A program as steps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lowered {
     /// What there is.
     pub shape: Shape,
