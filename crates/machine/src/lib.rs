@@ -6,6 +6,7 @@
 //!                     Machine<Ideal> -> search -> Found
 //! ```
 
+pub mod contexts;
 pub mod contracts;
 pub mod ideal;
 pub mod machine;
@@ -19,4 +20,5 @@ pub mod sets;
 pub mod setting;
 pub mod state;
 pub mod tables;
+mod walker;
 pub mod world;

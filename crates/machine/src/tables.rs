@@ -254,14 +254,17 @@ impl<M: Mmu> Machine<M> {
                 }
                 self.flush_cpu(state, *space, pages);
             }
-            Op::FlushCache { cache, range } => {
-                let pages = range.as_ref().map_or(all, |range| self.pages(state, thread, range));
-                self.mmu.invalidate(world, state, *cache, pages, false);
+            Op::FlushCache { .. } | Op::FlushContext { .. } | Op::LoadRoot { .. } => {
+                return self.context(state, thread, op);
             }
-            Op::Post { queue, cache, range } => {
+            Op::WriteBack { entry } => {
+                let slot = self.slot_of(state, thread, entry)?;
+                self.mmu.write_back(world, state, slot);
+            }
+            Op::Post { queue, cache, count, tag, range } => {
                 let pages = self.pages(state, thread, range);
-                let width = world.shape().pages.len();
-                let descriptor = ((*cache as i64) << width | pages as i64) + 1;
+                let caches = self.tagged(state, thread, *cache, *count, tag)?;
+                let descriptor = world.descriptor(&caches, pages);
                 let Some(place) = world.queues[*queue].iter().find(|slot| state.get(**slot) == 0)
                 else {
                     // The queue is full: the driver waits for room.
@@ -326,13 +329,10 @@ impl<M: Mmu> Machine<M> {
         let places = &world.queues[queue];
         let in_order = world.shape().queues[queue].in_order;
         for (at, slot) in places.iter().enumerate() {
-            let descriptor = state.get(*slot) - 1;
-            if descriptor < 0 || (in_order && at > 0) {
+            let Some((caches, pages)) = world.posted(state.get(*slot)) else { break };
+            if in_order && at > 0 {
                 break;
             }
-            let width = world.shape().pages.len();
-            let (cache, pages) =
-                (descriptor >> width, descriptor as u64 & world.shape().all_pages());
             let mut next = state.clone();
             // The others move up, for the queue and for those who wait.
             for (index, place) in places.iter().enumerate().skip(at) {
@@ -348,7 +348,9 @@ impl<M: Mmu> Machine<M> {
                     next.set(threads.awaits, moved | WAITING);
                 }
             }
-            self.mmu.invalidate(world, &mut next, cache as usize, pages, false);
+            for cache in caches {
+                self.mmu.invalidate(world, &mut next, cache, pages, false);
+            }
             each(at as u32, next);
         }
     }

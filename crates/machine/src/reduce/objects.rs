@@ -112,9 +112,11 @@ pub enum Kind {
     Rights,
     /// Whether an address space has been made.
     Born,
+    /// What a context has loaded.
+    Context,
 }
 
-const KINDS: usize = 13;
+const KINDS: usize = 14;
 
 /// Where the numbers of each kind begin, and how wide its rows are.
 #[derive(Debug)]
@@ -143,6 +145,7 @@ impl Objects {
             (1, shape.queues.len()),
             (spaces, pages),
             (1, spaces),
+            (1, shape.contexts.len()),
         ];
         let mut objects = Objects { base: [0; KINDS], width: [0; KINDS] };
         let mut next = 0;

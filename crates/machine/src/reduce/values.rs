@@ -296,6 +296,9 @@ fn results(op: &Op) -> [Option<Reg>; 2] {
         | Op::SoftInstall { .. }
         | Op::SoftZap { .. }
         | Op::FlushCache { .. }
+        | Op::FlushContext { .. }
+        | Op::LoadRoot { .. }
+        | Op::WriteBack { .. }
         | Op::GatherStart
         | Op::GatherPage { .. }
         | Op::GatherFree
