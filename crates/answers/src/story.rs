@@ -123,7 +123,10 @@ impl Story<'_> {
         let rows = (0..self.run.steps.len()).rev();
         let fits = |op: &Op| match code {
             // Or a load of a tag that still has the page.
-            "FREE" => matches!(op, Op::PutPage { .. } | Op::GatherFree | Op::LoadRoot { .. }),
+            "FREE" => matches!(
+                op,
+                Op::PutPage { .. } | Op::GatherFree | Op::LoadRoot { .. } | Op::Lazy { .. }
+            ),
             "RETURN" => matches!(op, Op::Return { .. }),
             _ => true,
         };
@@ -448,11 +451,12 @@ impl Story<'_> {
         }
         for (context, is) in shape.contexts.iter().enumerate() {
             let loaded = |state: &State| match world.root(state, context) {
-                Some(space) => format!(
-                    "{} tag {}",
-                    shape.spaces[space],
-                    world.tagged(state, context) - is.cache
-                ),
+                Some(space) => {
+                    let tag = world.tagged(state, context) - is.cache;
+                    let lazy = state.get(world.contexts[context].lazy) != 0;
+                    let lazy = if lazy { ", lazy" } else { "" };
+                    format!("{} tag {tag}{lazy}", shape.spaces[space])
+                }
                 None => "nothing".to_owned(),
             };
             if loaded(before) != loaded(after) {

@@ -63,6 +63,7 @@ pub(crate) enum DeclarationKind {
         tlb: Ident,
         space: Option<Ident>,
         tag: i64,
+        lazy: bool,
     },
     Swtlb {
         names: Vec<Ident>,

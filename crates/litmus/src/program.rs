@@ -229,6 +229,8 @@ pub enum ObjectKind {
         space: Option<SpaceId>,
         /// The tag that is loaded with it.
         tag: i64,
+        /// Its agent runs, and does not use the address space.
+        lazy: bool,
     },
     /// `swtlb S`.
     SoftTlb,

@@ -263,16 +263,25 @@ fn spaces(world: &World, state: &State, cache: usize) -> Vec<usize> {
     }
 }
 
+/// Whether somebody uses what a context has loaded.
+fn awake(world: &World, state: &State, context: usize) -> bool {
+    state.get(world.contexts[context].lazy) == 0
+}
+
 /// Address spaces that somebody asks a cache for now; nobody asks for what is
-/// under a tag that is not loaded.
+/// under a tag that is not loaded, or loaded lazily.
 fn asked_for(world: &World, state: &State, cache: usize, fixed: usize) -> Vec<usize> {
-    match world.shape().caches[cache].source {
-        Source::Roots => spaces(world, state, cache),
-        Source::Context(context) => loaded(world, state)
-            .into_iter()
-            .filter(|(at, ..)| *at == context)
+    let shape = world.shape();
+    let all = loaded(world, state).into_iter();
+    let mut awake = all.filter(|(at, ..)| awake(world, state, *at));
+    match shape.caches[cache].source {
+        Source::Roots => awake
+            .filter(|(at, _, tag)| shape.contexts[*at].cache + tag == cache)
             .map(|(_, space, _)| space)
             .collect(),
+        Source::Context(context) => {
+            awake.find(|(at, ..)| *at == context).into_iter().map(|(_, space, _)| space).collect()
+        }
         _ => vec![fixed],
     }
 }

@@ -7,12 +7,13 @@
 
 use std::ops::Range;
 
+use shootdown_step::value::entry;
 use shootdown_step::{Expr, Op};
 
 use crate::machine::Machine;
 use crate::mmu::Mmu;
 use crate::state::State;
-use crate::world::{Failed, World};
+use crate::world::{Failed, Seen, World};
 
 /// Bits of a descriptor that name a cache; one more says "and its other tags".
 const CACHE_BITS: usize = 8;
@@ -99,9 +100,11 @@ impl<M: Mmu> Machine<M> {
                 if !(0..tags).contains(&tag) {
                     return Err(Failed::Page);
                 }
+                self.note_load(state, *context, *space);
                 let slots = world.contexts[*context];
                 state.set(slots.root, space.map_or(0, |space| space as i64 + 1));
                 state.set(slots.tag, tag);
+                state.set(slots.lazy, 0);
                 if *flush {
                     self.mmu.invalidate(world, state, world.tagged(state, *context), all, false);
                 }
@@ -114,8 +117,22 @@ impl<M: Mmu> Machine<M> {
                     return Err(Failed::Table);
                 }
             }
+            Op::Lazy { context, lazy } => {
+                state.set(world.contexts[*context].lazy, i64::from(*lazy));
+            }
             _ => unreachable!("these are the steps on contexts"),
         }
         Ok(true)
+    }
+
+    /// A load changes the table of its agents as a whole.
+    fn note_load(&self, state: &State, context: usize, space: Option<usize>) {
+        let world = &self.world;
+        Seen::note(&world.seen.events, 4);
+        let (Some(from), Some(to)) = (world.root(state, context), space) else { return };
+        let frame = |space: usize, page: usize| entry::frame(world.walk(state, space, page));
+        let other = (0..world.shape().pages.len())
+            .filter(|page| frame(from, *page).is_some() && frame(from, *page) != frame(to, *page));
+        Seen::note(&world.seen.replaced, other.fold(0, |pages, page| pages | 1 << page));
     }
 }

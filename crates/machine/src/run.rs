@@ -98,6 +98,7 @@ impl<M: Mmu> Machine<M> {
             Op::FlushCpu { .. }
             | Op::FlushCache { .. }
             | Op::FlushContext { .. }
+            | Op::Lazy { .. }
             | Op::LoadRoot { .. }
             | Op::WriteBack { .. }
             | Op::Post { .. }

@@ -217,11 +217,20 @@ impl Sets {
     }
 
     /// Caches that somebody uses now, each with the address space whose pages
-    /// it is asked for.
+    /// it is asked for. What is loaded and not used is not among them.
     pub fn used<'w>(
         &self,
         world: &'w World,
         state: &'w State,
+    ) -> impl Iterator<Item = (usize, usize)> + use<'w> {
+        self.loaded(world, state, false)
+    }
+
+    fn loaded<'w>(
+        &self,
+        world: &'w World,
+        state: &'w State,
+        lazy: bool,
     ) -> impl Iterator<Item = (usize, usize)> + use<'w> {
         let shape = world.shape();
         shape.caches.iter().enumerate().flat_map(move |(at, cache)| {
@@ -233,7 +242,8 @@ impl Sets {
             let through = contexts.filter_map(move |context| {
                 let space = world.root(state, context)?;
                 let its = cache.source != Source::Roots || world.tagged(state, context) == at;
-                its.then_some((at, space))
+                let used = lazy || state.get(world.contexts[context].lazy) == 0;
+                (its && used).then_some((at, space))
             });
             fixed.into_iter().chain(through)
         })
@@ -414,7 +424,8 @@ impl Mmu for Sets {
     }
 
     fn reaches_table(&self, world: &World, state: &State, table: usize) -> bool {
-        self.used(world, state)
+        // Hardware walks whatever is loaded, wanted or not.
+        self.loaded(world, state, true)
             .flat_map(|(cache, _)| &self.caches[cache].tables)
             .any(|slot| state.get(*slot) >> table & 1 != 0)
     }

@@ -254,7 +254,10 @@ impl<M: Mmu> Machine<M> {
                 }
                 self.flush_cpu(state, *space, pages);
             }
-            Op::FlushCache { .. } | Op::FlushContext { .. } | Op::LoadRoot { .. } => {
+            Op::FlushCache { .. }
+            | Op::FlushContext { .. }
+            | Op::Lazy { .. }
+            | Op::LoadRoot { .. } => {
                 return self.context(state, thread, op);
             }
             Op::WriteBack { entry } => {

@@ -70,6 +70,8 @@ pub struct ContextSlots {
     pub root: Slot,
     /// The tag that is loaded with it.
     pub tag: Slot,
+    /// 1 if hardware walks what is loaded, and nobody uses it.
+    pub lazy: Slot,
 }
 
 /// Everything but the hardware.
@@ -304,6 +306,7 @@ impl World {
             .map(|context| ContextSlots {
                 root: slots.natural(context.space.map_or(0, |space| space as i64 + 1)),
                 tag: slots.natural(context.tag as i64),
+                lazy: slots.natural(i64::from(context.lazy)),
             })
             .collect();
         slots.next_family();

@@ -240,6 +240,11 @@ pub enum Op {
         tag: Expr,
         flush: bool,
     },
+    /// Nobody uses what a context has loaded, or somebody does again.
+    Lazy {
+        context: usize,
+        lazy: bool,
+    },
     /// Flushes entries of the tag that a context has now.
     FlushContext {
         context: usize,

@@ -141,6 +141,8 @@ pub struct Context {
     pub space: Option<usize>,
     /// The tag at the beginning.
     pub tag: usize,
+    /// It is lazy at the beginning.
+    pub lazy: bool,
 }
 
 /// What a cache fills from.
@@ -433,6 +435,7 @@ impl Shape {
                         tags: 0,
                         space: None,
                         tag: 0,
+                        lazy: false,
                     });
                     ObjectShape::Context(self.contexts.len() - 1)
                 }
@@ -476,12 +479,12 @@ impl Shape {
                     };
                     self.caches[cache].space = space_of(program, ObjectId(at as u32));
                 }
-                (ObjectKind::Context { tlb, space, tag }, ObjectShape::Context(context)) => {
+                (ObjectKind::Context { tlb, space, tag, lazy }, ObjectShape::Context(context)) => {
                     let ObjectShape::Tagged(cache, tags) = self.objects[tlb.index()] else {
                         unreachable!("a context has a TLB with tags")
                     };
                     let context = &mut self.contexts[context];
-                    (context.cache, context.tags) = (cache, tags);
+                    (context.cache, context.tags, context.lazy) = (cache, tags, *lazy);
                     context.space = space.map(|space| space.index());
                     context.tag = usize::try_from(*tag).expect("tags were looked at");
                 }

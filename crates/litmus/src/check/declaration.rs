@@ -119,9 +119,9 @@ impl Checker {
                 let source = TlbSource::Space(SpaceId(0));
                 self.object(name, ObjectKind::Tlb { kind, source, noncoherent: false });
             }
-            DeclarationKind::Context { name, tag, .. } => {
-                let (tlb, space, tag) = (ObjectId(0), None, *tag);
-                self.object(name, ObjectKind::Context { tlb, space, tag });
+            DeclarationKind::Context { name, tag, lazy, .. } => {
+                let (tlb, space, tag, lazy) = (ObjectId(0), None, *tag, *lazy);
+                self.object(name, ObjectKind::Context { tlb, space, tag, lazy });
             }
             DeclarationKind::Queue { name, order, .. } => {
                 let in_order = self.one_of(order.as_ref(), "in_order", "any_order");
@@ -173,7 +173,7 @@ impl Checker {
             DeclarationKind::Tlb { kind, name, source, tags, noncoherent } => {
                 self.tlb_source(kind, name, source.as_ref(), *tags, *noncoherent);
             }
-            DeclarationKind::Context { name, tlb, space, tag } => {
+            DeclarationKind::Context { name, tlb, space, tag, .. } => {
                 self.context(name, tlb, space.as_ref(), *tag);
             }
             DeclarationKind::Queue { name, targets, .. } => {

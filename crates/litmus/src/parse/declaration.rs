@@ -176,18 +176,21 @@ impl Parser {
         let name = self.ident("a name")?;
         self.arrow_right()?;
         let tlb = self.ident("the TLB that it fills")?;
-        let (mut space, mut tag) = (None, 0);
+        let (mut space, mut tag, mut lazy) = (None, 0, false);
         if self.eat(":") {
             let loaded = self.ident("an address space or `none`")?;
             space = Some(loaded).filter(|space| &*space.name != "none");
-            if self.eat(",") {
-                if !self.eat_word("tag") {
-                    return self.expected("`tag 1`");
+            while self.eat(",") {
+                if self.eat_word("tag") {
+                    tag = self.integer()?;
+                } else if self.eat_word("lazy") {
+                    lazy = true;
+                } else {
+                    return self.expected("`tag 1` or `lazy`");
                 }
-                tag = self.integer()?;
             }
         }
-        Ok(DeclarationKind::Context { name, tlb, space, tag })
+        Ok(DeclarationKind::Context { name, tlb, space, tag, lazy })
     }
 
     fn arrow_right(&mut self) -> Parsed<()> {

@@ -24,6 +24,7 @@ pub(super) static ROWS: &[Primitive] = &[
     // What is loaded.
     load("write_cr3", true, "loads a root and a tag (PCID); the entries of that tag go"),
     load("write_cr3_noflush", false, "loads a root and a tag (PCID); the entries of that tag stay"),
+    load("load_root", false, "loads a root and a tag; the entries of that tag stay"),
     load("write_ttbr0", false, "loads a root and a tag (ASID); the entries of that tag stay"),
     load("write_satp", false, "loads a root and a tag (ASID); the entries of that tag stay"),
     load("write_vttbr", false, "loads a guest's root and a tag (VMID); the entries of that tag stay"),
@@ -33,6 +34,8 @@ pub(super) static ROWS: &[Primitive] = &[
     row("clear_root", CLEAR, VOID, Action::ClearRoot, &[], "loads nothing: no fills, and accesses fault"),
     row("clear_device_entry", CLEAR, VOID, Action::ClearRoot, &[], "takes a device's root away: no fills, and accesses fault"),
     row("clear_pasid_entry", CLEAR, VOID, Action::ClearRoot, &[], "takes a PASID's root away: no fills, and accesses fault"),
+    row("enter_lazy_tlb", CLEAR, VOID, Action::Lazy(true), &[], "a kernel thread runs: hardware still walks what is loaded, and nobody uses it"),
+    row("leave_lazy_tlb", CLEAR, VOID, Action::Lazy(false), &[], "what is loaded is used again; a load of a root does that too"),
     // Flushes.
     row("tlb_flush_tag", BY_TAG, VOID, Action::FlushTag, FLUSHES, "flushes the entries of a tag from a TLB and waits for it"),
     row("invpcid_flush_single_context", &[&[Tlb, Number]], VOID, Action::FlushTag, FLUSHES, "flushes the entries of a tag from a TLB and waits for it"),

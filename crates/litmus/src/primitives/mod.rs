@@ -444,6 +444,9 @@ pub enum Action {
     },
     /// `[context]`: nothing is loaded.
     ClearRoot,
+    /// `[context]`: what is loaded stays loaded, and nobody uses it from now
+    /// on; or somebody does again.
+    Lazy(bool),
     /// `[tlb, tag]` or `[tlb, tag, range]`: at once, and waited for.
     FlushTag,
     /// `[context]` or `[context, range]`: the entries of its tag, at once.

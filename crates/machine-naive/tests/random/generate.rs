@@ -466,8 +466,10 @@ impl Maker {
         let context = self.contexts[self.random.below(self.contexts.len())];
         let space = if self.child && self.random.percent(50) { "child" } else { "mm" };
         let tag = self.random.of(&["0", "1", "1", "smp_load_acquire(x)"]);
-        match self.random.below(8) {
+        match self.random.below(10) {
             0 | 1 => format!("clear_root({context});"),
+            8 => format!("enter_lazy_tlb({context});"),
+            9 => format!("leave_lazy_tlb({context});"),
             2 | 3 => format!("write_cr3({context}, {space}, {tag});"),
             _ => format!("write_cr3_noflush({context}, {space}, {tag});"),
         }

@@ -62,7 +62,7 @@ struct Counts {
     failures: Vec<String>,
 }
 
-const FEATURES: [&str; 40] = [
+const FEATURES: [&str; 41] = [
     "iotlb",
     "atc T",
     "two : R",
@@ -98,6 +98,7 @@ const FEATURES: [&str; 40] = [
     "write_cr3(",
     "write_cr3_noflush",
     "clear_root",
+    "lazy_tlb",
     "tlb_flush_tag",
     "flush_context",
     "q_inv_tag",

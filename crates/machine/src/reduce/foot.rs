@@ -343,7 +343,9 @@ impl Feet<'_> {
                     self.invalidate(foot, cache, pages);
                 }
             }
-            Op::LoadRoot { context, .. } => self.load_root(foot, *context),
+            Op::LoadRoot { context, .. } | Op::Lazy { context, .. } => {
+                self.load_root(foot, *context)
+            }
             // With walkers that are not coherent nothing is fused.
             Op::WriteBack { .. } => {}
             Op::Post { queue, .. } => self.write(foot, Kind::Queue, 0, *queue),

@@ -297,6 +297,7 @@ fn results(op: &Op) -> [Option<Reg>; 2] {
         | Op::SoftZap { .. }
         | Op::FlushCache { .. }
         | Op::FlushContext { .. }
+        | Op::Lazy { .. }
         | Op::LoadRoot { .. }
         | Op::WriteBack { .. }
         | Op::GatherStart

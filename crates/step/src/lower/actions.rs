@@ -478,11 +478,15 @@ impl Builder<'_, '_> {
                 let (cache, count) = self.caches(&call.value(0), tag.is_some(), span)?;
                 Op::FlushCache { cache, count, tag, range: ranged.then_some(range) }
             }
-            Action::LoadRoot { .. } | Action::ClearRoot | Action::FlushContext => {
+            Action::LoadRoot { .. }
+            | Action::ClearRoot
+            | Action::Lazy(_)
+            | Action::FlushContext => {
                 let ObjectShape::Context(context) = self.object(&call.value(0), span)? else {
                     return unsupported("this is not a context", span);
                 };
                 match action {
+                    Action::Lazy(lazy) => Op::Lazy { context, lazy },
                     Action::FlushContext => {
                         let range = (call.values.len() > 1).then_some(range);
                         Op::FlushContext { context, range }

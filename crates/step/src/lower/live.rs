@@ -507,6 +507,7 @@ pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         Op::Begin { arguments, .. } => arguments.iter_mut().for_each(each),
         Op::Warn { condition } => each(condition),
         Op::Fence(_)
+        | Op::Lazy { .. }
         | Op::Alloc { .. }
         | Op::AllocTable { .. }
         | Op::RangeOpen { .. }
