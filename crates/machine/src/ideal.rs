@@ -157,6 +157,8 @@ impl Mmu for Ideal {
 
     fn table_changed(&self, _: &World, _: &mut State) {}
 
+    fn root_changed(&self, _: &World, _: &mut State) {}
+
     fn invalidate(&self, _: &World, _: &mut State, _: usize, _: u64, _: bool) {}
 
     fn access(
@@ -168,7 +170,7 @@ impl Mmu for Ideal {
         write: bool,
         each: &mut dyn FnMut(Answer),
     ) {
-        let space = world.shape().agents[thread].space;
+        let Some((_, space)) = world.translation(state, thread) else { return };
         let (right, faults) = if write { (WRITE, WRITE_FAULTS) } else { (READ, READ_FAULTS) };
         let mut fault = false;
         for generation in self.list(state, space, page) {

@@ -6,6 +6,7 @@
 //!                     Machine<Ideal> -> search -> Found
 //! ```
 
+pub mod contexts;
 pub mod contracts;
 pub mod ideal;
 pub mod machine;
@@ -13,6 +14,7 @@ pub mod mmu;
 pub mod model;
 pub mod outcome;
 pub mod pages;
+mod queue;
 pub mod readers;
 pub mod reduce;
 pub mod run;
@@ -20,4 +22,5 @@ pub mod sets;
 pub mod setting;
 pub mod state;
 pub mod tables;
+mod walker;
 pub mod world;

@@ -121,6 +121,10 @@ impl<M: Mmu> Machine<M> {
             | Op::GatherFree => self.page(state, thread, op),
             Op::FlushCpu { .. }
             | Op::FlushCache { .. }
+            | Op::FlushContext { .. }
+            | Op::Lazy { .. }
+            | Op::LoadRoot { .. }
+            | Op::WriteBack { .. }
             | Op::Post { .. }
             | Op::SoftInstall { .. }
             | Op::SoftZap { .. } => self.told(state, thread, op),
@@ -231,6 +235,12 @@ impl<M: Mmu> Machine<M> {
             let slot = self.world.contents[in_flight as usize - 1][word];
             self.perform(&mut next, thread, slot, access, into);
             return each(0, next);
+        }
+        if self.world.translation(state, thread).is_none() {
+            // Nothing is loaded that could be handled a fault of.
+            let mut next = state.clone();
+            self.end_by_fault(&mut next, thread);
+            return each(FAULT, next);
         }
         let mut answers = 0u64;
         let mut faults = false;

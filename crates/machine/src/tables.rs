@@ -6,6 +6,7 @@ use shootdown_step::{EntryAt, Op};
 
 use crate::machine::Machine;
 use crate::mmu::Mmu;
+use crate::queue::Descriptor;
 use crate::state::{Slot, State};
 use crate::world::{Failed, Seen};
 
@@ -273,19 +274,26 @@ impl<M: Mmu> Machine<M> {
                 }
                 self.flush_cpu(state, *space, pages);
             }
-            Op::FlushCache { cache, range, leaf } => {
-                let pages = range.as_ref().map_or(all, |range| self.pages(state, thread, range));
-                self.mmu.invalidate(world, state, *cache, pages, *leaf);
+            Op::FlushCache { .. }
+            | Op::FlushContext { .. }
+            | Op::Lazy { .. }
+            | Op::LoadRoot { .. } => {
+                return self.context(state, thread, op);
             }
-            Op::Post { queue, cache, range, leaf } => {
+            Op::WriteBack { entry } => {
+                let slot = self.slot_of(state, thread, entry)?;
+                self.mmu.write_back(world, state, slot);
+            }
+            Op::Post { queue, cache, count, tag, range, leaf } => {
                 let pages = self.pages(state, thread, range);
-                let descriptor = Descriptor { cache: *cache, pages, leaf: *leaf };
+                let caches = self.tagged(state, thread, *cache, *count, tag)?;
+                let descriptor = Descriptor { caches, pages, leaf: *leaf };
                 let Some(place) = world.queues[*queue].iter().find(|slot| state.get(**slot) == 0)
                 else {
                     // The queue is full: the driver waits for room.
                     return Ok(false);
                 };
-                state.set(*place, descriptor.number(world.shape().pages.len()));
+                state.set(*place, world.number(&descriptor));
             }
             Op::SoftInstall { soft, address, page, rights } => {
                 let at = self.page_at(self.value(state, thread, address)).ok_or(Failed::Page)?;
@@ -344,8 +352,8 @@ impl<M: Mmu> Machine<M> {
         let places = &world.queues[queue];
         let in_order = world.shape().queues[queue].in_order;
         for (at, slot) in places.iter().enumerate() {
-            let posted = Descriptor::of(state.get(*slot), world.shape().pages.len());
-            let Some(posted) = posted.filter(|_| !in_order || at == 0) else { break };
+            let posted = world.posted(state.get(*slot)).filter(|_| !in_order || at == 0);
+            let Some(posted) = posted else { break };
             let mut next = state.clone();
             // The others move up, for the queue and for those who wait.
             for (index, place) in places.iter().enumerate().skip(at) {
@@ -361,7 +369,9 @@ impl<M: Mmu> Machine<M> {
                     next.set(threads.awaits, moved | WAITING);
                 }
             }
-            self.mmu.invalidate(world, &mut next, posted.cache, posted.pages, posted.leaf);
+            for cache in posted.caches {
+                self.mmu.invalidate(world, &mut next, cache, posted.pages, posted.leaf);
+            }
             each(at as u32, next);
         }
     }
@@ -371,34 +381,6 @@ impl<M: Mmu> Machine<M> {
         thread
             .and_then(|thread| self.world.next_step(state, thread))
             .is_some_and(|(_, op)| matches!(op, Op::Sync { queue: own } if *own == queue))
-    }
-}
-
-/// An invalidation that was posted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Descriptor {
-    /// Which cache forgets.
-    pub cache: usize,
-    /// Which pages, as bits.
-    pub pages: u64,
-    /// It keeps how it came to them.
-    pub leaf: bool,
-}
-
-impl Descriptor {
-    /// As a number of a state, for so many pages; never 0.
-    fn number(self, pages: usize) -> i64 {
-        ((self.cache as i64) << (pages + 1) | (self.pages as i64) << 1 | i64::from(self.leaf)) + 1
-    }
-
-    /// The descriptor of a number; 0 is none.
-    pub fn of(number: i64, pages: usize) -> Option<Descriptor> {
-        let number = number.checked_sub(1).filter(|number| *number >= 0)?;
-        Some(Descriptor {
-            cache: (number >> (pages + 1)) as usize,
-            pages: (number >> 1) as u64 & ((1 << pages) - 1),
-            leaf: number & 1 != 0,
-        })
     }
 }
 

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use shootdown_litmus::primitives::{LockClass, Tag, primitive};
+use shootdown_step::shape::Source;
 use shootdown_step::value::{UNDEFINED, entry};
 use shootdown_step::{Lowered, Op, Shape, Target, ThreadCode};
 
@@ -63,6 +64,17 @@ pub struct ContractSlots {
     pub before: Vec<Slot>,
 }
 
+/// Where the numbers of a context lie.
+#[derive(Clone, Copy, Debug)]
+pub struct ContextSlots {
+    /// The address space that is loaded, plus one.
+    pub root: Slot,
+    /// The tag that is loaded with it.
+    pub tag: Slot,
+    /// 1 if hardware walks what is loaded, and nobody uses it.
+    pub lazy: Slot,
+}
+
 /// Everything but the hardware.
 #[derive(Debug)]
 pub struct World {
@@ -103,6 +115,8 @@ pub struct World {
     pub contracts: Vec<ContractSlots>,
     /// Readers that somebody may wait for.
     pub readers: Vec<ReaderSlots>,
+    /// What contexts have loaded.
+    pub contexts: Vec<ContextSlots>,
     /// Posted descriptors, by queue and place.
     pub queues: Vec<Vec<Slot>>,
     /// Why the run cannot go on, plus one.
@@ -301,6 +315,16 @@ impl World {
         let queues =
             shape.queues.iter().map(|_| (0..QUEUE).map(|_| slots.natural(0)).collect()).collect();
         slots.next_family();
+        let contexts = shape
+            .contexts
+            .iter()
+            .map(|context| ContextSlots {
+                root: slots.natural(context.space.map_or(0, |space| space as i64 + 1)),
+                tag: slots.natural(context.tag as i64),
+                lazy: slots.natural(i64::from(context.lazy)),
+            })
+            .collect();
+        slots.next_family();
         let (error, marks) = (slots.natural(0), slots.natural(0));
         let sleeps = lowered
             .threads
@@ -337,6 +361,7 @@ impl World {
             born,
             contracts,
             readers,
+            contexts,
             queues,
             error,
             marks,
@@ -454,6 +479,39 @@ impl World {
             Some(mutex) => !mutex,
             None => lock < self.mmap_lock(0),
         }
+    }
+
+    /// The address space that a context has loaded.
+    pub fn root(&self, state: &State, context: usize) -> Option<usize> {
+        usize::try_from(state.get(self.contexts[context].root) - 1).ok()
+    }
+
+    /// The cache of the tag that a context has loaded.
+    pub fn tagged(&self, state: &State, context: usize) -> usize {
+        self.shape().contexts[context].cache + state.get(self.contexts[context].tag) as usize
+    }
+
+    /// The cache that a thread's accesses go through now, and the address space
+    /// whose pages they name; nothing if its context has no root.
+    pub fn translation(&self, state: &State, thread: usize) -> Option<(usize, usize)> {
+        let agent = &self.shape().agents[thread];
+        let Some(context) = agent.context else { return Some((agent.cache, agent.space)) };
+        let space = self.root(state, context)?;
+        let cache = match self.shape().caches[agent.cache].source {
+            Source::Roots => self.tagged(state, context),
+            _ => agent.cache,
+        };
+        Some((cache, space))
+    }
+
+    /// The slots that are tables.
+    pub fn tables(&self) -> std::ops::Range<usize> {
+        self.tables.clone()
+    }
+
+    /// How many of them hardware walks; the rest is of software TLBs.
+    pub(crate) fn walked(&self) -> usize {
+        self.entries.iter().chain(&self.upper).map(Vec::len).sum()
     }
 
     /// Whether a slot is part of a table.

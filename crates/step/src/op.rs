@@ -231,10 +231,14 @@ pub enum Op {
     RangeClose {
         space: usize,
     },
+    /// Invalidates one cache, or `count` of them: a TLB has one for each tag.
+    /// With `tag` the one of that tag.
     /// With `leaf` the cache keeps how it came to the entries.
     Post {
         queue: usize,
         cache: usize,
+        count: usize,
+        tag: Option<Expr>,
         range: Range,
         leaf: bool,
     },
@@ -251,10 +255,35 @@ pub enum Op {
         soft: usize,
         range: Range,
     },
+    /// At once, and waited for; the caches as in [`Op::Post`].
     FlushCache {
         cache: usize,
+        count: usize,
+        tag: Option<Expr>,
         range: Option<Range>,
         leaf: bool,
+    },
+    /// A context walks another root from now on, or none. With `flush` the
+    /// entries of the new tag go.
+    LoadRoot {
+        context: usize,
+        space: Option<usize>,
+        tag: Expr,
+        flush: bool,
+    },
+    /// Nobody uses what a context has loaded, or somebody does again.
+    Lazy {
+        context: usize,
+        lazy: bool,
+    },
+    /// Flushes entries of the tag that a context has now.
+    FlushContext {
+        context: usize,
+        range: Option<Range>,
+    },
+    /// Memory has what the CPU's cache has.
+    WriteBack {
+        entry: EntryAt,
     },
 
     GatherStart,

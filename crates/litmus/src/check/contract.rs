@@ -182,7 +182,9 @@ impl Checker {
                 Some(Entity::Object(id))
                     if matches!(
                         self.objects[id.index()].kind,
-                        ObjectKind::Device { .. } | ObjectKind::Tlb { .. }
+                        ObjectKind::Device { .. }
+                            | ObjectKind::Tlb { .. }
+                            | ObjectKind::Context { .. }
                     ) =>
                 {
                     FaultSource::Object(id)

@@ -1,6 +1,7 @@
 //! The primitives: what a test can call without defining it. They are data;
 //! a new one is a row, and its meaning is its [`Action`].
 
+mod context;
 mod lkmm;
 mod mm;
 mod user;
@@ -92,6 +93,8 @@ pub enum Kind {
     Tlb,
     /// A software TLB.
     SoftTlb,
+    /// A root register with its tag. (`Context` is something else.)
+    RootRegister,
     /// Anything; it is computed and then forgotten (the `vma` of a kernel
     /// call whose address says enough).
     Context,
@@ -119,6 +122,7 @@ impl Kind {
             Kind::Atc => Type::Tlb(TlbKind::Atc),
             Kind::Tlb => Type::Tlb(TlbKind::Tlb),
             Kind::SoftTlb => Type::SoftTlb,
+            Kind::RootRegister => Type::Context,
             Kind::Place | Kind::Pointer | Kind::Value | Kind::Context | Kind::Truth => Type::Any,
         }
     }
@@ -468,6 +472,25 @@ pub enum Action {
     /// `[tlb, range]` or `[tlb]`: at once, and waited for; with `true` of leaf
     /// entries only.
     FlushTlb(bool),
+    /// `[context, space]` or `[context, space, tag]`: what the context walks
+    /// from now on. With `flush` the entries of the tag go.
+    LoadRoot {
+        /// The entries of the tag go.
+        flush: bool,
+    },
+    /// `[context]`: nothing is loaded.
+    ClearRoot,
+    /// `[context]`: what is loaded stays loaded, and nobody uses it from now
+    /// on; or somebody does again.
+    Lazy(bool),
+    /// `[tlb, tag]` or `[tlb, tag, range]`: at once, and waited for.
+    FlushTag,
+    /// `[context]` or `[context, range]`: the entries of its tag, at once.
+    FlushContext,
+    /// `[queue, tlb, tag]` or `[queue, tlb, tag, range]`.
+    PostTag,
+    /// `[entry]`: memory has what the CPU's cache has.
+    WriteBack(Level),
     /// `[]`: gives a gather.
     GatherStart,
     /// `[page]`: freed when the gather is flushed.
@@ -517,7 +540,7 @@ pub enum Write {
 
 /// All rows, by family.
 pub fn primitives() -> impl Iterator<Item = &'static Primitive> {
-    lkmm::ROWS.iter().copied().flatten().chain(mm::ROWS).chain(user::ROWS)
+    lkmm::ROWS.iter().copied().flatten().chain(mm::ROWS).chain(context::ROWS).chain(user::ROWS)
 }
 
 /// The row of a name.

@@ -41,10 +41,12 @@
 //!   what `w` touches. `a` itself does not fail, because a failure would hide
 //!   what the others might still do.
 //! - *A free frame is reached.* `a` could only undo it by emptying a set, by
-//!   performing a translated access, or by giving the frame to somebody. Who
-//!   gives a frame back touches its contents and reads every set that may lead
-//!   to it, and who adds to a set writes it, so they meet `a`; and frames that
-//!   were free before are not allocated by fused steps.
+//!   performing a translated access, by taking a context off a tag, or by giving
+//!   the frame to somebody. Who
+//!   gives a frame back touches its contents, reads every set that may lead to
+//!   it and what every context has loaded; who adds to a set writes it, and who
+//!   loads a context writes that and the sets of its TLB; so they meet `a`. And
+//!   frames that were free before are not allocated by fused steps.
 //! - *A translation outlived a return*: a mark, which nothing takes back.
 //! - *A fault that comes back for ever* asks for one thread at the beginning of
 //!   a fault and all others at their ends. If it is asked for, no beginning of
@@ -84,7 +86,6 @@ use crate::mmu::{Answer, Mmu};
 use crate::model::Process;
 use crate::pages;
 use crate::state::State;
-use crate::tables::Descriptor;
 use foot::{Feet, Know};
 use future::{Plan, Plans};
 use objects::{Foot, Objects};
@@ -175,6 +176,8 @@ impl<M: Mmu> Know for Here<'_, M> {
         }
         match state.get(world.frames[frame]) {
             pages::FRESH => return true,
+            // A tag that no context has now may still hold it from before.
+            pages::LIVE if !world.shape().contexts.is_empty() => return false,
             pages::LIVE => {}
             _ => return false,
         }
@@ -243,6 +246,10 @@ impl<M: Mmu> Machine<M> {
         if world.setting.cache_nonpresent && world.shape().two_levels {
             return None;
         }
+        // Entries reach memory at any time, so every fill may meet every store.
+        if world.shape().caches.iter().any(|cache| cache.noncoherent) {
+            return None;
+        }
         let (number, op) = world.next_step(state, thread)?;
         if matches!(op, Op::EnterFault { .. }) && self.asks_for_progress() {
             return None;
@@ -264,7 +271,9 @@ impl<M: Mmu> Machine<M> {
     /// Whether accesses that fault for ever are looked for.
     pub(crate) fn asks_for_progress(&self) -> bool {
         let dials = &self.world.setting;
-        !dials.perm_miss_rewalk || dials.cache_nonpresent || self.world.shape().two_levels
+        let shape = self.world.shape();
+        let lags = shape.caches.iter().any(|cache| cache.noncoherent);
+        !dials.perm_miss_rewalk || dials.cache_nonpresent || shape.two_levels || lags
     }
 
     /// The next step of a thread, if it can be taken in one way, without an
@@ -391,9 +400,10 @@ impl<M: Mmu> Machine<M> {
         let mut foot = Foot::default();
         for (queue, places) in world.queues.iter().enumerate() {
             for slot in places {
-                let pages = world.shape().pages.len();
-                let Some(posted) = Descriptor::of(state.get(*slot), pages) else { break };
-                feet.invalidate(&mut foot, posted.cache, posted.pages);
+                let Some(posted) = world.posted(state.get(*slot)) else { break };
+                for cache in posted.caches {
+                    feet.invalidate(&mut foot, cache, posted.pages);
+                }
                 foot.writes.add(feet.objects.at(Kind::Queue, 0, queue));
             }
         }

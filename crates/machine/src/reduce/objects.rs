@@ -117,9 +117,11 @@ pub enum Kind {
     Reader,
     /// Whom a thread waits for, by readers and thread.
     Grace,
+    /// What a context has loaded.
+    Context,
 }
 
-const KINDS: usize = 15;
+const KINDS: usize = 16;
 
 /// Where the numbers of each kind begin, and how wide its rows are.
 #[derive(Debug)]
@@ -150,6 +152,7 @@ impl Objects {
             (1, spaces),
             (shape.readers.len(), world.threads.len()),
             (shape.readers.len(), world.threads.len()),
+            (1, shape.contexts.len()),
         ];
         let mut objects = Objects { base: [0; KINDS], width: [0; KINDS] };
         let mut next = 0;

@@ -314,6 +314,10 @@ pub(super) fn results(op: &Op) -> [Option<Reg>; 2] {
         | Op::SoftInstall { .. }
         | Op::SoftZap { .. }
         | Op::FlushCache { .. }
+        | Op::FlushContext { .. }
+        | Op::Lazy { .. }
+        | Op::LoadRoot { .. }
+        | Op::WriteBack { .. }
         | Op::GatherStart
         | Op::GatherPage { .. }
         | Op::GatherFree

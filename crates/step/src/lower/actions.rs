@@ -254,6 +254,9 @@ impl Builder<'_, '_> {
                 let (start, end) = (Expr::Const(1), self.last_address());
                 self.callbacks(at, &["release"], &start, &end, None, span)
             }
+            Action::GatherFlush(_) if self.cx.shape.cpus_have_contexts => {
+                super::calls::flush_without_a_tlb(name, span)
+            }
             Action::GatherFlush(frees) => {
                 let (first, last) = (self.register(Type::VirtAddr), self.register(Type::VirtAddr));
                 self.interrupt_for_flush(at, span, name);
@@ -502,10 +505,11 @@ impl Builder<'_, '_> {
         let (space, name) = (self.space, call.name.clone());
         let (start, end) = match action {
             // The first argument is the TLB or the queue.
-            Action::FlushTlb(_) | Action::SoftZap => {
+            Action::FlushTlb(_) | Action::SoftZap | Action::FlushContext => {
                 self.range(call.values.get(1..).unwrap_or(&[]))
             }
-            Action::Post(_) => self.range(call.values.get(2..).unwrap_or(&[])),
+            Action::Post(_) | Action::FlushTag => self.range(call.values.get(2..).unwrap_or(&[])),
+            Action::PostTag => self.range(call.values.get(3..).unwrap_or(&[])),
             _ => (Expr::Const(0), Expr::Const(0)),
         };
         let range = Range { start, end };
@@ -532,13 +536,15 @@ impl Builder<'_, '_> {
             }
             Action::AllocTable => Op::AllocTable { into, site: self.table_site(span) },
             Action::FreeTable => Op::FreeTable { table: call.value(0) },
-            Action::Post(leaf) => {
-                let (queue, cache) =
-                    (self.object(&call.value(0), span)?, self.object(&call.value(1), span)?);
-                let (ObjectShape::Queue(queue), ObjectShape::Cache(cache)) = (queue, cache) else {
-                    return unsupported("this is not a queue and a TLB", span);
+            Action::Post(_) | Action::PostTag => {
+                let leaf = action == Action::Post(true);
+                let tag = (action == Action::PostTag).then(|| call.value(2));
+                let queue = self.object(&call.value(0), span)?;
+                let (cache, count) = self.caches(&call.value(1), tag.is_some(), span)?;
+                let ObjectShape::Queue(queue) = queue else {
+                    return unsupported("this is not a queue", span);
                 };
-                Op::Post { queue, cache, range, leaf }
+                Op::Post { queue, cache, count, tag, range, leaf }
             }
             Action::Sync => {
                 let ObjectShape::Queue(queue) = self.object(&call.value(0), span)? else {
@@ -557,16 +563,57 @@ impl Builder<'_, '_> {
                     Op::SoftInstall { soft, address: call.value(1), page: call.value(2), rights }
                 }
             }
-            Action::FlushTlb(leaf) => {
-                let ObjectShape::Cache(cache) = self.object(&call.value(0), span)? else {
-                    return unsupported("this is not a TLB", span);
+            Action::FlushTlb(_) | Action::FlushTag => {
+                let leaf = action == Action::FlushTlb(true);
+                let tag = (action == Action::FlushTag).then(|| call.value(1));
+                let ranged = call.values.len() > 1 + usize::from(tag.is_some());
+                let (cache, count) = self.caches(&call.value(0), tag.is_some(), span)?;
+                Op::FlushCache { cache, count, tag, range: ranged.then_some(range), leaf }
+            }
+            Action::LoadRoot { .. }
+            | Action::ClearRoot
+            | Action::Lazy(_)
+            | Action::FlushContext => {
+                let ObjectShape::Context(context) = self.object(&call.value(0), span)? else {
+                    return unsupported("this is not a context", span);
                 };
-                let range = (call.values.len() > 1).then_some(range);
-                Op::FlushCache { cache, range, leaf }
+                match action {
+                    Action::Lazy(lazy) => Op::Lazy { context, lazy },
+                    Action::FlushContext => {
+                        let range = (call.values.len() > 1).then_some(range);
+                        Op::FlushContext { context, range }
+                    }
+                    Action::LoadRoot { flush } => {
+                        let space = call.value(1).constant();
+                        let space = space.and_then(|space| usize::try_from(space - 1).ok());
+                        if space.is_none() {
+                            return unsupported(
+                                "an address space that is chosen while the test runs",
+                                span,
+                            );
+                        }
+                        Op::LoadRoot { context, space, tag: call.value(2), flush }
+                    }
+                    _ => {
+                        let tag = Expr::Const(0);
+                        Op::LoadRoot { context, space: None, tag, flush: false }
+                    }
+                }
+            }
+            Action::WriteBack(level) => {
+                let pointer = call.value(0);
+                let entry = match level {
+                    Level::Pte => EntryAt::Lower(pointer),
+                    Level::Pmd => EntryAt::Upper(pointer),
+                };
+                Op::WriteBack { entry }
             }
             Action::GatherStart => Op::GatherStart,
             Action::GatherPage => Op::GatherPage { page: call.value(0) },
             Action::PageBehind(write) => {
+                if self.cx.shape.agents[self.thread].context.is_some() {
+                    self.refuse(format!("`{name}` is called by a thread with a context"), span);
+                }
                 let address = call.value(0);
                 let op = Op::PageBehind { into, address: address.clone(), space, write };
                 let node = self.step(at, op, span, &name);
@@ -647,6 +694,18 @@ impl Builder<'_, '_> {
             self.set(at, into, Expr::Reg(chosen));
         }
         Ok(())
+    }
+
+    /// The caches of a TLB. Who names a tag wants them to have tags.
+    fn caches(&self, tlb: &Expr, tagged: bool, span: Span) -> Result<(usize, usize)> {
+        match self.object(tlb, span)? {
+            ObjectShape::Tagged(first, tags) => Ok((first, tags)),
+            ObjectShape::Cache(_) if tagged => {
+                unsupported("a tag of a TLB that has none; declare it with `: tags 2`", span)
+            }
+            ObjectShape::Cache(cache) => Ok((cache, 1)),
+            _ => unsupported("this is not a TLB", span),
+        }
     }
 
     fn words(&mut self, index: &Expr) {

@@ -226,6 +226,9 @@ impl Builder<'_, '_> {
         span: Span,
         name: &Name,
     ) -> Result<()> {
+        if self.cx.shape.cpus_have_contexts {
+            return flush_without_a_tlb(name, span);
+        }
         let (start, end) = range.clone().unwrap_or((Expr::Const(1), self.last_address()));
         let range = range.map(|(start, end)| crate::op::Range { start, end });
         if !local {
@@ -263,4 +266,14 @@ impl Builder<'_, '_> {
             [] => (Expr::Const(1), self.last_address()),
         }
     }
+}
+
+/// Where CPUs have contexts, which of them a flush reaches is what the test is
+/// about.
+pub(super) fn flush_without_a_tlb<T>(name: &Name, span: Span) -> Result<T> {
+    let why = format!(
+        "`{name}` does not say which CPUs it reaches, and CPUs have contexts here; write \
+         `tlb_flush_tag(TLB, tag)` or `flush_context(context)` for each"
+    );
+    unsupported(why, span)
 }

@@ -470,6 +470,7 @@ pub(super) fn operands_mut(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         Op::EntryLock { entry: at, .. }
         | Op::ReadEntry { entry: at, .. }
         | Op::ClearEntry { entry: at, .. }
+        | Op::WriteBack { entry: at }
         | Op::WriteProtectEntry { entry: at } => entry(at, each),
         Op::SetEntry { entry: at, value } | Op::SetAccessFlags { entry: at, value, .. } => {
             entry(at, each);
@@ -480,12 +481,23 @@ pub(super) fn operands_mut(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
             each(table);
         }
         Op::FreeTable { table } => each(table),
-        Op::FlushCpu { range: at, .. } | Op::FlushCache { range: at, .. } => {
+        Op::FlushCpu { range: at, .. } | Op::FlushContext { range: at, .. } => {
             if let Some(at) = at {
                 range(at, each);
             }
         }
-        Op::Post { range: at, .. } | Op::SoftZap { range: at, .. } => range(at, each),
+        Op::FlushCache { range: at, tag, .. } => {
+            tag.iter_mut().for_each(&mut *each);
+            if let Some(at) = at {
+                range(at, each);
+            }
+        }
+        Op::Post { range: at, tag, .. } => {
+            tag.iter_mut().for_each(&mut *each);
+            range(at, each);
+        }
+        Op::LoadRoot { tag, .. } => each(tag),
+        Op::SoftZap { range: at, .. } => range(at, each),
         Op::SoftInstall { address, page, rights, .. } => {
             each(address);
             each(page);
@@ -507,6 +519,7 @@ pub(super) fn operands_mut(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         | Op::Leave { .. }
         | Op::GraceStart { .. }
         | Op::GraceWait { .. }
+        | Op::Lazy { .. }
         | Op::Alloc { .. }
         | Op::AllocTable { .. }
         | Op::Choose { .. }

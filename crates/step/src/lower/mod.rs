@@ -11,6 +11,7 @@
 
 mod actions;
 mod calls;
+mod contexts;
 mod faults;
 pub(crate) mod live;
 
@@ -125,7 +126,9 @@ pub fn lower(program: &Program, target: Target, dials: Dials) -> Result<Lowered>
         let rest = if frame.site.is_some() { None } else { Some(0) };
         frame.words.resize(shape.words_per_frame, rest);
     }
-    Ok(Lowered { shape, threads, contracts, refusal, notes })
+    let mut lowered = Lowered { shape, threads, contracts, refusal, notes };
+    contexts::admit(&mut lowered, program, target, dials)?;
+    Ok(lowered)
 }
 
 /// Ideal memory: what a call leaves behind has words of its own.
@@ -190,6 +193,7 @@ impl Lowering<'_> {
                     | Action::SetEntry(Level::Pmd, _)
                     | Action::ReadEntry(Level::Pmd)
                     | Action::WriteProtectEntry(Level::Pmd)
+                    | Action::WriteBack(Level::Pmd)
                     | Action::ClearEntry { level: Level::Pmd, .. }
             )
         })
