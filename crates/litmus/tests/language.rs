@@ -153,7 +153,13 @@ static inline int helper(void);
 static __always_inline int __maybe_unused
 helper(void)
 {
-    return RETRIES;
+    return __helper();
+}
+static int __must_hold(l) __helper(void) __acquires(l)
+{
+    int __user *nothing, __tries = RETRIES;
+
+    return __tries;
 }
 __from(\"v6.1\", \"mm/x.c\", handler) __implements(upgrade(vmf->address))
 static vm_fault_t handler(struct vm_fault *vmf) __releases(vmf->ptl)
