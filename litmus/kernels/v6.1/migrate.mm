@@ -36,7 +36,8 @@ static void remove_migration_pte(unsigned long va, struct page *new)
 }
 
 // The caller has isolated the page, and has a reference for that.
-__from("v6.1.192", "mm/migrate.c", __unmap_and_move)
+__from("v6.1.192", "mm/migrate.c", migrate_folio_unmap)
+__from("v6.1.192", "mm/migrate.c", migrate_folio_move)
 __from("v6.1.192", "mm/migrate.c", move_to_new_folio)
 __from("v6.1.192", "mm/migrate.c", migrate_folio_extra)
 __implements(nop)
