@@ -368,9 +368,14 @@ impl Story<'_> {
             Op::Access { .. } if choice == FAULT => Some("faults".to_owned()),
             Op::Access { into, .. } => {
                 let mut parts = Vec::new();
-                if let Some(into) = into {
+                let code = self.machine.world.code(thread);
+                let next = after.get(self.machine.world.threads[thread].pc) as usize;
+                // What a branch has asked for and nobody reads again is
+                // forgotten by now, and would be shown as 0.
+                let forgotten =
+                    |reg| !self.machine.world.setting_keeps_dead() && code.dead[next].contains(reg);
+                if let Some(into) = into.as_ref().filter(|into| !forgotten(into)) {
                     let slot = self.machine.world.threads[thread].registers[into.0 as usize];
-                    let code = self.machine.world.code(thread);
                     let name = code.variables.iter().find(|v| v.register == Some(*into));
                     let value = value_name(after.get(slot));
                     match name {

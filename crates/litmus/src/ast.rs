@@ -135,7 +135,7 @@ pub(crate) struct Parameter {
 #[derive(Clone, Debug)]
 pub(crate) struct Function {
     pub(crate) contracts: Vec<ContractText>,
-    pub(crate) origin: Option<(Name, Name, Ident)>,
+    pub(crate) origins: Vec<(Name, Name, Ident)>,
     pub(crate) result: TypeName,
     pub(crate) name: Ident,
     pub(crate) parameters: Vec<Parameter>,

@@ -314,8 +314,8 @@ pub struct Function {
     pub body: Body,
     /// What it promises, if it says so.
     pub contract: Option<Contract>,
-    /// Where it was read.
-    pub origin: Option<Origin>,
+    /// Where it was read: the functions of a kernel that it stands for.
+    pub origins: Vec<Origin>,
     /// Its name in the definition.
     pub span: Span,
 }

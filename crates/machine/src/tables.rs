@@ -34,6 +34,18 @@ impl<M: Mmu> Machine<M> {
         self.world.shape().entry_of_pointer(pointer).map_or(0, |(_, page)| 1 << page)
     }
 
+    /// The pages that a gather has to flush once an entry is cleared. Pointers
+    /// to upper entries are numbers of their own.
+    fn pages_of(&self, at: &EntryAt, pointer: i64) -> u64 {
+        let shape = self.world.shape();
+        match at {
+            EntryAt::Lower(_) => self.page_of(pointer),
+            EntryAt::Upper(_) => shape.upper_of_pointer(pointer).map_or(0, |(_, block)| {
+                shape.blocks[block].iter().fold(0, |pages, page| pages | 1 << page)
+            }),
+        }
+    }
+
     pub(crate) fn entry(&self, state: &mut State, thread: usize, op: &Op) -> Outcome {
         let world = &self.world;
         match op {
@@ -93,8 +105,8 @@ impl<M: Mmu> Machine<M> {
                 self.commit(state, slot, 0);
                 let threads = &world.threads[thread];
                 if state.get(threads.gather) != 0 {
-                    let page = self.page_of(self.value(state, thread, entry.pointer()));
-                    state.set(threads.cleared, state.get(threads.cleared) | page as i64);
+                    let pages = self.pages_of(entry, self.value(state, thread, entry.pointer()));
+                    state.set(threads.cleared, state.get(threads.cleared) | pages as i64);
                 }
                 Seen::note(&world.seen.events, 4);
                 self.keep(state, thread, *into, old);

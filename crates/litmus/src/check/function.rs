@@ -42,13 +42,14 @@ impl Checker {
             let mut checker = BodyChecker::new(self, Some(FunctionId(at as u32)), result);
             checker.parameters(&function.parameters);
             let body = checker.finish(block);
-            let origin = function.origin.as_ref().map(|(tag, file, name)| Origin {
+            let origins = function.origins.iter().map(|(tag, file, name)| Origin {
                 tag: tag.clone(),
                 file: file.clone(),
                 function: name.name.clone(),
             });
+            let origins = origins.collect();
             let (name, span) = (function.name.name.clone(), function.name.span);
-            self.functions.push(Function { name, result, body, contract, origin, span });
+            self.functions.push(Function { name, result, body, contract, origins, span });
         }
         self.recursion();
         self.threads(test);

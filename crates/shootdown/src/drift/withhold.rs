@@ -9,16 +9,17 @@ use shootdown_litmus::{Program, Span};
 pub fn withhold(program: &Program, tree: &mut Tree, recorded: &Recorded) -> Option<(String, Span)> {
     for (at, _) in reached(program).iter().enumerate().filter(|(_, reached)| **reached) {
         let function = &program.functions[at];
-        let Some(origin) = &function.origin else { continue };
-        let cited = Citation {
-            tag: origin.tag.to_string(),
-            file: origin.file.to_string(),
-            function: origin.function.to_string(),
-            line: 0,
-        };
-        let state = tree.state(&cited, recorded);
-        if !state.holds() {
-            return Some((sentence(&cited, state, tree), function.span));
+        for origin in &function.origins {
+            let cited = Citation {
+                tag: origin.tag.to_string(),
+                file: origin.file.to_string(),
+                function: origin.function.to_string(),
+                line: 0,
+            };
+            let state = tree.state(&cited, recorded);
+            if !state.holds() {
+                return Some((sentence(&cited, state, tree), function.span));
+            }
         }
     }
     None
