@@ -64,6 +64,7 @@ impl Sets {
         let shape = world.shape();
         let (cache, is) = (&self.caches[at], &shape.caches[at]);
         match is.source {
+            Source::Nothing => {}
             Source::Table => {
                 for (block, pages) in shape.blocks.iter().enumerate() {
                     if shape.two_levels {

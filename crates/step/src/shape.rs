@@ -17,6 +17,8 @@ use crate::value::{self, MOST_FRAMES, entry};
 pub struct Shape {
     /// Address spaces, by [`SpaceId`](shootdown_litmus::program::SpaceId).
     pub spaces: Vec<Name>,
+    /// Which of them are tables of devices, that no CPU loads.
+    pub domains: Vec<bool>,
     /// Virtual pages, the same in every address space.
     pub pages: Vec<Page>,
     /// Pages that one table maps.
@@ -124,6 +126,8 @@ pub struct Cache {
 /// What a cache fills from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
+    /// Nothing: the TLB of a CPU that never loads this address space.
+    Nothing,
     /// The page tables of an address space.
     Table,
     /// A software TLB.
@@ -175,6 +179,7 @@ impl Shape {
     pub(crate) fn of(program: &Program, local_flushes: bool) -> Shape {
         let mut shape = Shape {
             spaces: program.spaces.iter().map(|space| space.name.clone()).collect(),
+            domains: program.spaces.iter().map(|space| space.domain).collect(),
             words_per_frame: program
                 .frames
                 .iter()
@@ -425,12 +430,16 @@ impl Shape {
         }
     }
 
+    fn cpu_source(&self, space: usize) -> Source {
+        if self.domains[space] { Source::Nothing } else { Source::Table }
+    }
+
     fn threads(&mut self, program: &Program, local_flushes: bool) {
         let cpu: Vec<usize> = (0..self.spaces.len())
             .map(|space| {
                 self.caches.push(Cache {
                     name: "cpu".into(),
-                    source: Source::Table,
+                    source: self.cpu_source(space),
                     space,
                     cpu: true,
                     thread: None,
@@ -443,7 +452,7 @@ impl Shape {
                 Agent::Cpu(space) if local_flushes => {
                     self.caches.push(Cache {
                         name: format!("cpu{}", thread.number).into(),
-                        source: Source::Table,
+                        source: self.cpu_source(space.index()),
                         space: space.index(),
                         cpu: true,
                         thread: Some(at),
