@@ -88,6 +88,7 @@ pub(crate) enum DeclarationKind {
     },
     Space {
         names: Vec<Ident>,
+        domain: bool,
     },
     Globals(Vec<Declarator>),
     Set {

@@ -108,6 +108,8 @@ pub struct Program {
 pub struct Space {
     /// Its name.
     pub name: Name,
+    /// It is the table of devices, and no CPU loads it.
+    pub domain: bool,
     /// Where it is first named.
     pub span: Span,
 }

@@ -95,6 +95,16 @@ fn the_twins_come_out_the_same() {
 }
 
 #[test]
+fn the_controls_come_out_the_same() {
+    whole("controls");
+}
+
+#[test]
+fn the_zoo_comes_out_the_same() {
+    whole("zoo");
+}
+
+#[test]
 fn the_shapes_of_the_memory_model_come_out_the_same() {
     whole("lkmm");
 }

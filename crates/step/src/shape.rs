@@ -17,6 +17,8 @@ use crate::value::{self, MOST_FRAMES, entry};
 pub struct Shape {
     /// Address spaces, by [`SpaceId`](shootdown_litmus::program::SpaceId).
     pub spaces: Vec<Name>,
+    /// Which of them are tables of devices, that no CPU loads.
+    pub domains: Vec<bool>,
     /// Virtual pages, the same in every address space.
     pub pages: Vec<Page>,
     /// Pages that one table maps.
@@ -169,6 +171,8 @@ pub struct Context {
 /// What a cache fills from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
+    /// Nothing: the TLB of a CPU that never loads this address space.
+    Nothing,
     /// The page tables of an address space.
     Table,
     /// A software TLB.
@@ -231,6 +235,7 @@ impl Shape {
     pub(crate) fn of(program: &Program, local_flushes: bool) -> Shape {
         let mut shape = Shape {
             spaces: program.spaces.iter().map(|space| space.name.clone()).collect(),
+            domains: program.spaces.iter().map(|space| space.domain).collect(),
             words_per_frame: program
                 .frames
                 .iter()
@@ -539,14 +544,20 @@ impl Shape {
         }
     }
 
+    fn cpu_source(&self, space: usize) -> Source {
+        if self.domains[space] { Source::Nothing } else { Source::Table }
+    }
+
     fn threads(&mut self, program: &Program, local_flushes: bool) {
         // Where CPUs have contexts no CPU has a TLB that is not declared.
         let own = program.threads.iter().any(|thread| matches!(thread.agent, Agent::Context(_)));
         self.cpus_have_contexts = own;
         let spaces = if own { 0 } else { self.spaces.len() };
+        let sources: Vec<Source> =
+            (0..self.spaces.len()).map(|space| self.cpu_source(space)).collect();
         let cpu = |space: usize, name: String, thread: Option<usize>| Cache {
             name: name.into(),
-            source: Source::Table,
+            source: sources[space],
             space,
             cpu: true,
             thread,
