@@ -196,7 +196,7 @@ fn who_overlooks_a_kind_of_object_is_noticed() {
     let tests: Vec<Test> = late.into_iter().chain(tried).chain(shipped).collect();
     let plain: Vec<Option<Answer>> =
         tests.iter().map(|test| answer(test, NONE, most(), &[])).collect();
-    for kind in [Kind::Set, Kind::Contents, Kind::Word, Kind::Entry, Kind::Lock, Kind::Grace] {
+    for kind in [Kind::Set, Kind::Contents, Kind::Word, Kind::Entry, Kind::Lock, Kind::Reader] {
         let noticed = tests.iter().zip(&plain).find(|(test, plain)| {
             let Some(plain) = plain else { return false };
             let blind = answer(test, ALL, u64::MAX, &[kind]).expect("no more states than without");
