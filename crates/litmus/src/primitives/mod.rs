@@ -1,6 +1,7 @@
 //! The primitives: what a test can call without defining it. They are data;
 //! a new one is a row, and its meaning is its [`Action`].
 
+mod context;
 mod lkmm;
 mod mm;
 mod objects;
@@ -95,6 +96,8 @@ pub enum Kind {
     SoftTlb,
     /// A shared record, `&s`.
     Record,
+    /// A root register with its tag. (`Context` is something else.)
+    RootRegister,
     /// Anything; it is computed and then forgotten (the `vma` of a kernel
     /// call whose address says enough).
     Context,
@@ -122,6 +125,7 @@ impl Kind {
             Kind::Atc => Type::Tlb(TlbKind::Atc),
             Kind::Tlb => Type::Tlb(TlbKind::Tlb),
             Kind::SoftTlb => Type::SoftTlb,
+            Kind::RootRegister => Type::Context,
             Kind::Place
             | Kind::Pointer
             | Kind::Value
@@ -386,6 +390,8 @@ pub enum Notify {
     OnlyEnd,
     /// `invalidate_range` or `arch_invalidate_secondary_tlbs`.
     Range,
+    /// `release`: the address space ends.
+    Release,
 }
 
 /// What a program asks its kernel for.
@@ -446,6 +452,10 @@ pub enum Action {
     PageRead,
     /// `[page]`: gives how many references there are.
     PageCount,
+    /// `[page]`: drops a pin and its reference.
+    Unpin,
+    /// `[page]`: gives whether somebody has pinned it.
+    Pinned,
     /// `[address]`: gives the entry. With a lock out it is locked.
     MapEntry(Level),
     /// `[entry]`: gives the lock of the table that the entry is in.
@@ -491,16 +501,37 @@ pub enum Action {
     Flush(FlushScope),
     /// `[range]`.
     Notify(Notify),
-    /// `[queue, tlb, range]`: posts an invalidation.
-    Post,
+    /// `[queue, tlb, range]`: posts an invalidation; with `true` of leaf
+    /// entries only.
+    Post(bool),
     /// `[queue]`: waits until all that was posted is done.
     Sync,
     /// `[swtlb, address, page]` or `[swtlb, address, page, rights]`.
     SoftInstall,
     /// `[swtlb, range]`.
     SoftZap,
-    /// `[tlb, range]` or `[tlb]`: at once, and waited for.
-    FlushTlb,
+    /// `[tlb, range]` or `[tlb]`: at once, and waited for; with `true` of leaf
+    /// entries only.
+    FlushTlb(bool),
+    /// `[context, space]` or `[context, space, tag]`: what the context walks
+    /// from now on. With `flush` the entries of the tag go.
+    LoadRoot {
+        /// The entries of the tag go.
+        flush: bool,
+    },
+    /// `[context]`: nothing is loaded.
+    ClearRoot,
+    /// `[context]`: what is loaded stays loaded, and nobody uses it from now
+    /// on; or somebody does again.
+    Lazy(bool),
+    /// `[tlb, tag]` or `[tlb, tag, range]`: at once, and waited for.
+    FlushTag,
+    /// `[context]` or `[context, range]`: the entries of its tag, at once.
+    FlushContext,
+    /// `[queue, tlb, tag]` or `[queue, tlb, tag, range]`.
+    PostTag,
+    /// `[entry]`: memory has what the CPU's cache has.
+    WriteBack(Level),
     /// `[]`: gives a gather.
     GatherStart,
     /// `[page]`: freed when the gather is flushed.
@@ -519,11 +550,17 @@ pub enum Action {
     /// `[space]` or `[space, address]`: the child's entries are the parent's,
     /// write-protected.
     ForkEntry,
+    /// `[space, address, value]`: the child's entry is the value.
+    SetChildEntry,
     /// `[page, address]`: gives the entry in a table that need not be hooked
     /// in.
     TableEntry,
     /// See the call.
     User(UserCall),
+    /// `[number]`: gives any number below it.
+    Choose,
+    /// `[]`: gives the first address; with `true` the one after the last.
+    Bound(bool),
     /// `[truth]`: it is an error if it holds.
     Warn,
     /// `[value]`: gives it.
@@ -544,7 +581,8 @@ pub enum Write {
 
 /// All rows, by family.
 pub fn primitives() -> impl Iterator<Item = &'static Primitive> {
-    lkmm::ROWS.iter().copied().flatten().chain(mm::ROWS).chain(&objects::ROWS).chain(user::ROWS)
+    let rows = lkmm::ROWS.iter().copied().flatten().chain(mm::ROWS).chain(context::ROWS);
+    rows.chain(&objects::ROWS).chain(user::ROWS)
 }
 
 /// The row of a name.

@@ -244,6 +244,7 @@ impl<'r> Planner<'r> {
             | Op::ClearPage { .. }
             | Op::GetPage { .. }
             | Op::PutPage { .. }
+            | Op::Unpin { .. }
                 if !self.takes_for_itself(thread) => {}
             _ => {
                 let why = format!(

@@ -11,8 +11,9 @@
 
 mod actions;
 mod calls;
+mod contexts;
 mod faults;
-mod live;
+pub(crate) mod live;
 mod objects;
 
 pub use objects::WALK;
@@ -57,7 +58,7 @@ pub struct Dials {
 }
 
 /// A program as steps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lowered {
     /// What there is.
     pub shape: Shape,
@@ -131,7 +132,9 @@ pub fn lower(program: &Program, target: Target, dials: Dials) -> Result<Lowered>
         let rest = if frame.site.is_some() { None } else { Some(0) };
         frame.words.resize(shape.words_per_frame, rest);
     }
-    Ok(Lowered { shape, threads, contracts, refusal, notes })
+    let mut lowered = Lowered { shape, threads, contracts, refusal, notes };
+    contexts::admit(&mut lowered, program, target, dials)?;
+    Ok(lowered)
 }
 
 /// Ideal memory: what a call leaves behind has words of its own.
@@ -196,6 +199,7 @@ impl Lowering<'_> {
                     | Action::SetEntry(Level::Pmd, _)
                     | Action::ReadEntry(Level::Pmd)
                     | Action::WriteProtectEntry(Level::Pmd)
+                    | Action::WriteBack(Level::Pmd)
                     | Action::ClearEntry { level: Level::Pmd, .. }
             )
         })
@@ -270,6 +274,19 @@ struct Builder<'l, 'p> {
     /// Fields of shared records that an expression reads: where each is kept,
     /// and its place. They are read before whatever comes next.
     reads: Vec<(Reg, Expr, Expr, Span)>,
+    /// Functions with a contract that are being written out.
+    promised: usize,
+    /// Choices that ideal memory makes as well.
+    choices: Vec<Choice>,
+}
+
+/// A choice of a thread.
+#[derive(Clone, Debug)]
+struct Choice {
+    node: NodeId,
+    /// Where what was chosen stays.
+    kept: Reg,
+    span: Span,
 }
 
 /// Where the next node goes.
@@ -289,6 +306,8 @@ impl<'l, 'p> Builder<'l, 'p> {
             handlers: Vec::new(),
             unknown: Vec::new(),
             reads: Vec::new(),
+            promised: 0,
+            choices: Vec::new(),
         }
     }
 
@@ -328,6 +347,18 @@ impl<'l, 'p> Builder<'l, 'p> {
                 number,
             });
         }
+        for (at, choice) in std::mem::take(&mut self.choices).into_iter().enumerate() {
+            if self.leads_back(choice.node) {
+                // Only the last of several choices would be compared.
+                self.refuse("a choice in a loop is not compared with ideal memory", choice.span);
+            }
+            variables.push(Variable {
+                local: u32::MAX,
+                name: format!("choice{}", at + 1).into(),
+                register: Some(choice.kept),
+                number: true,
+            });
+        }
         let mut initial = Vec::new();
         for (local, value) in &thread.init {
             if let Binding::Value(Expr::Reg(reg)) = &env.locals[local.index()] {
@@ -345,6 +376,21 @@ impl<'l, 'p> Builder<'l, 'p> {
             self.cx.refusal.get_or_insert(Refusal { why, span });
         }
         Ok(code)
+    }
+
+    /// Whether a node can be reached from itself.
+    fn leads_back(&self, node: NodeId) -> bool {
+        let mut seen = vec![false; self.nodes.len()];
+        let mut open = live::successors(&self.nodes[node]);
+        while let Some(at) = open.pop() {
+            if at == node {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[at], true) {
+                open.extend(live::successors(&self.nodes[at]));
+            }
+        }
+        false
     }
 
     fn refuse(&mut self, why: impl Into<String>, span: Span) {
