@@ -53,7 +53,17 @@ pub(crate) enum DeclarationKind {
     Tlb {
         kind: Ident,
         name: Ident,
-        source: Ident,
+        source: Option<Ident>,
+        tags: Option<(i64, Span)>,
+        noncoherent: Option<Span>,
+    },
+    /// Without a space nothing is loaded.
+    Context {
+        name: Ident,
+        tlb: Ident,
+        space: Option<Ident>,
+        tag: i64,
+        lazy: bool,
     },
     Swtlb {
         names: Vec<Ident>,

@@ -47,10 +47,8 @@ static int sys_mprotect_ro(unsigned long va)
     return 0;
 }
 
-// No contract says that reads fault as well; `zap` allows that, and is right as
-// long as nobody makes the page accessible again.
 __from("v6.1.192", "mm/mprotect.c", do_mprotect_pkey)
-__implements(zap(va))
+__implements(revoke(va))
 static int sys_mprotect_none(unsigned long va)
 {
     mprotect_to(va, NONE);

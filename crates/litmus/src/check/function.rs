@@ -6,7 +6,7 @@ use crate::ast::{self, DeclarationKind, Test};
 use crate::diag::Diagnostic;
 use crate::program::{
     Agent, Function, FunctionId, GlobalId, GlobalKind, ObjectId, ObjectKind, Origin, SpaceId,
-    Thread,
+    Thread, TlbSource,
 };
 use crate::types::{TlbKind, Type};
 
@@ -212,7 +212,10 @@ impl Checker {
         let of_kind = |checker: &Checker, guest: bool| -> Vec<ObjectId> {
             let fits = |kind: &ObjectKind| match kind {
                 ObjectKind::Device { .. } => !guest,
+                // A TLB with tags is used through a context.
+                ObjectKind::Tlb { source: TlbSource::Contexts(_), .. } => false,
                 ObjectKind::Tlb { kind: TlbKind::Tlb, .. } => guest,
+                ObjectKind::Context { .. } => guest,
                 _ => false,
             };
             let objects = checker.objects.iter().enumerate();
@@ -222,6 +225,11 @@ impl Checker {
             let Some(at) = &thread.at else { return Agent::Cpu(SpaceId(0)) };
             return match self.entity(&at.name) {
                 Some(Entity::Space(id)) => Agent::Cpu(id),
+                Some(Entity::Object(id))
+                    if matches!(self.objects[id.index()].kind, ObjectKind::Context { .. }) =>
+                {
+                    Agent::Context(id)
+                }
                 _ => {
                     let near = self.near(&at.name, |e| matches!(e, Entity::Space(_)));
                     self.errors.push(
@@ -234,7 +242,7 @@ impl Checker {
             };
         }
         let guest = thread.id.class == 'V';
-        let what = if guest { "tlb" } else { "device" };
+        let what = if guest { "tlb or context" } else { "device" };
         let candidates = of_kind(self, guest);
         let chosen = match (&thread.at, candidates.as_slice()) {
             (Some(at), _) => match self.entity(&at.name) {
