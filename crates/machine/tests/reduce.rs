@@ -124,7 +124,7 @@ fn what_only_counts_is_numbered_anew() {
     const ASK: &str = "if (READ_ONCE(seq) == s) WRITE_ONCE(x, 1);";
     const SAVE: &str =
         "WRITE_ONCE(saved, s); if (READ_ONCE(seq) != READ_ONCE(saved)) WRITE_ONCE(x, 1);";
-    const ATOMIC: &str = "atomic_inc(seq);";
+    const ATOMIC: &str = "atomic_inc(&seq);";
     const LOADED: &str = "seq++;";
     for (raise, watch) in [(ATOMIC, ASK), (LOADED, ASK), (ATOMIC, SAVE), (LOADED, SAVE)] {
         let states = [3, 9].map(|times| {
@@ -141,7 +141,7 @@ fn what_only_counts_is_numbered_anew() {
 
 #[test]
 fn what_does_more_than_count_stays_as_it_is() {
-    const ATOMIC: &str = "atomic_inc(seq);";
+    const ATOMIC: &str = "atomic_inc(&seq);";
     for (raise, watch) in [
         (ATOMIC, "if (READ_ONCE(seq) > s) WRITE_ONCE(x, 1);"),
         (ATOMIC, "if (READ_ONCE(seq) == s + 1) WRITE_ONCE(x, 1);"),
@@ -149,13 +149,13 @@ fn what_does_more_than_count_stays_as_it_is() {
         (ATOMIC, "if (READ_ONCE(seq)) WRITE_ONCE(x, 1);"),
         (ATOMIC, "WRITE_ONCE(x, s);"),
         (ATOMIC, "WRITE_ONCE(seq, s);"),
-        (ATOMIC, "old = atomic_xchg(seq, 0); if (old == s) WRITE_ONCE(x, 1);"),
+        (ATOMIC, "old = atomic_xchg(&seq, 0); if (old == s) WRITE_ONCE(x, 1);"),
         (
             ATOMIC,
             "WRITE_ONCE(saved, s); WRITE_ONCE(saved, 0); if (READ_ONCE(saved) == READ_ONCE(seq)) WRITE_ONCE(x, 1);",
         ),
-        ("atomic_add(2, seq);", "if (READ_ONCE(seq) == s) WRITE_ONCE(x, 1);"),
-        ("atomic_dec(seq);", "if (READ_ONCE(seq) == s) WRITE_ONCE(x, 1);"),
+        ("atomic_add(2, &seq);", "if (READ_ONCE(seq) == s) WRITE_ONCE(x, 1);"),
+        ("atomic_dec(&seq);", "if (READ_ONCE(seq) == s) WRITE_ONCE(x, 1);"),
     ] {
         let test = counting(3, raise, watch);
         let plain = answer(&test, NONE, most(), &[]).expect("small");
