@@ -103,7 +103,7 @@ fn the_shapes_of_the_memory_model_come_out_the_same() {
 fn counting(times: usize, raise: &str, watch: &str) -> Test {
     let raises = raise.repeat(times);
     let text = format!(
-        "C counting\n{{ int seq = 0; int saved = 0; int x = 0; int y = 0; }}\n\
+        "C counting\n{{ int seq = 0; int saved = 0; int later = 2; int x = 0; int y = 0; }}\n\
          static void raise(void) {{ {raises} }}\n\
          static void watch(void) {{ int s = READ_ONCE(seq); int old; {watch} }}\n\
          P0(int *seq, int *x) {{ raise(); }}\nP1(int *seq, int *x, int *y) {{ watch(); }}\n\
@@ -149,6 +149,8 @@ fn what_does_more_than_count_stays_as_it_is() {
         (ATOMIC, "if (READ_ONCE(seq)) WRITE_ONCE(x, 1);"),
         (ATOMIC, "WRITE_ONCE(x, s);"),
         (ATOMIC, "WRITE_ONCE(seq, s);"),
+        // What a word holds at the beginning may be a value that is still to come.
+        (ATOMIC, "if (READ_ONCE(seq) == READ_ONCE(later)) WRITE_ONCE(x, 1); WRITE_ONCE(later, s);"),
         (ATOMIC, "old = atomic_xchg(&seq, 0); if (old == s) WRITE_ONCE(x, 1);"),
         (
             ATOMIC,
