@@ -98,6 +98,10 @@ type Registers = Vec<Sort>;
 impl Counters {
     /// The counters of a program; `observed` words are looked at in the end.
     pub(super) fn of(world: &World, observed: &BTreeSet<usize>) -> Counters {
+        // A register that nobody reads any more would keep an old number.
+        if world.setting_keeps_dead() {
+            return Counters::default();
+        }
         let mut words: Vec<usize> = raised(world).into_iter().collect();
         words.retain(|word| !observed.contains(word));
         words.truncate(64);
