@@ -245,7 +245,10 @@ fn movers(
                 }
                 others
             });
-            takes[step].is_empty() && !steps[thread][step].meets(others)
+            let foot = &steps[thread][step];
+            // A lock that is dropped can be taken: what follows the drop is not
+            // what follows the lock.
+            takes[step].is_empty() && !foot.meets(others) && !foot.drops.meets(&others.takes)
         })
         .collect()
 }

@@ -22,7 +22,9 @@
 //! anything that the others do meanwhile, because they can do nothing with the
 //! lock; so it is enough to look at runs in which the first real step after it
 //! follows at once, if it can be taken then. The same holds for steps between
-//! them that are nobody else's business *wherever the others stand*. A step that
+//! them that are nobody else's business *wherever the others stand*. Dropping a
+//! lock that another thread takes somewhere is not: from then on the others can
+//! do something with it, so what follows is put off no longer. A step that
 //! may have to wait for others, such as taking a second lock, is none of these:
 //! two threads that each wait for the other's lock would never be seen. Because
 //! this covers the others' steps by those that they take before the lock is
