@@ -190,7 +190,7 @@ fn who_overlooks_a_kind_of_object_is_noticed() {
     // Told after the lock is dropped: a device may still read the old page.
     let late = tests_of_text("late", &family(2, 1, true), MemoryModel::Sc, false);
     let tried = tests_of_text("tried", TRIED, MemoryModel::Sc, false);
-    let shipped: Vec<Test> = ["seed", "twins", "lkmm"]
+    let shipped: Vec<Test> = ["seed", "twins", "lkmm", "checks"]
         .iter()
         .flat_map(|folder| files(folder))
         .flat_map(|path| tests_of(&path, MemoryModel::Sc, false))
@@ -198,7 +198,9 @@ fn who_overlooks_a_kind_of_object_is_noticed() {
     let tests: Vec<Test> = late.into_iter().chain(tried).chain(shipped).collect();
     let plain: Vec<Option<Answer>> =
         tests.iter().map(|test| answer(test, NONE, most(), &[])).collect();
-    for kind in [Kind::Set, Kind::Contents, Kind::Word, Kind::Entry, Kind::Lock, Kind::Reader] {
+    for kind in
+        [Kind::Set, Kind::Contents, Kind::Word, Kind::Entry, Kind::Lock, Kind::Reader, Kind::Life]
+    {
         let noticed = tests.iter().zip(&plain).find(|(test, plain)| {
             let Some(plain) = plain else { return false };
             let blind = answer(test, ALL, u64::MAX, &[kind]).expect("no more states than without");

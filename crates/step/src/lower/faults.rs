@@ -130,7 +130,9 @@ impl Builder<'_, '_> {
             _ => access,
         };
         let back = if *again { access } else { behind };
-        let guest = matches!(program.threads[self.thread].agent, Agent::Guest(_));
+        // What faults there is not in the page table's say.
+        let guest = matches!(program.threads[self.thread].agent, Agent::Guest(_))
+            || self.cx.shape.fills_from_software(self.cx.shape.agents[self.thread].cache);
         let mut value = None;
         // What a guest lacks is in no table of its own.
         if !guest || fault.whose == Faulter::Kernel {
