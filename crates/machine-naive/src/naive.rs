@@ -80,6 +80,7 @@ impl Naive {
         };
         let block = world.shape().pages[page].block;
         match world.shape().caches[cache].source {
+            Source::Nothing => {}
             Source::Soft(soft) => {
                 give(Entry::small(state.get(world.softs[soft][page])), true, state.clone())
             }

@@ -67,6 +67,7 @@ impl Sets {
         let shape = world.shape();
         let (cache, is) = (&self.caches[at], &shape.caches[at]);
         match is.source {
+            Source::Nothing => {}
             Source::Table => {
                 self.fill_from_table(world, state, at, is.space);
             }

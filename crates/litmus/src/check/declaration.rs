@@ -56,7 +56,7 @@ impl Checker {
             return id;
         }
         let id = SpaceId(self.spaces.len() as u32);
-        self.spaces.push(Space { name: name.name.clone(), span: name.span });
+        self.spaces.push(Space { name: name.name.clone(), domain: false, span: name.span });
         self.enter(name, Entity::Space(id));
         id
     }
@@ -87,9 +87,10 @@ impl Checker {
 
     fn first_pass(&mut self, declaration: &Declaration) {
         match &declaration.kind {
-            DeclarationKind::Space { names } => {
+            DeclarationKind::Space { names, domain } => {
                 for name in names {
-                    self.space(name);
+                    let id = self.space(name);
+                    self.spaces[id.index()].domain |= domain;
                 }
             }
             DeclarationKind::Map { page, frame, values, attributes } => {

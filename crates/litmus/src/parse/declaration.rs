@@ -33,7 +33,7 @@ impl Parser {
         let Some(word) = self.token().word() else { return false };
         match &**word {
             "map" | "ptl" | "frame" | "iotlb" | "atc" | "tlb" | "queue" | "device" | "swtlb"
-            | "param" | "model" | "mm" | "context" => self.word_ahead(1).is_some(),
+            | "param" | "model" | "mm" | "context" | "domain" => self.word_ahead(1).is_some(),
             _ => false,
         }
     }
@@ -95,9 +95,9 @@ impl Parser {
         }
         if !self.at_type() && self.word_ahead(1).is_some() {
             let word = self.ident("a declaration")?;
-            const WORDS: [&str; 14] = [
+            const WORDS: [&str; 15] = [
                 "map", "ptl", "frame", "iotlb", "atc", "tlb", "queue", "device", "swtlb", "param",
-                "model", "mm", "int", "context",
+                "model", "mm", "domain", "int", "context",
             ];
             let diagnostic =
                 Diagnostic::error(word.span, format!("unknown declaration `{}`", word.name))
@@ -124,7 +124,10 @@ impl Parser {
             }
             "swtlb" => Ok(DeclarationKind::Swtlb { names: self.idents("a name")? }),
             "model" => Ok(DeclarationKind::Model { names: self.idents("a memory model")? }),
-            "mm" => Ok(DeclarationKind::Space { names: self.idents("an address space")? }),
+            "mm" | "domain" => Ok(DeclarationKind::Space {
+                names: self.idents("an address space")?,
+                domain: &*kind.name == "domain",
+            }),
             "param" => {
                 let name = self.ident("a parameter")?;
                 self.expect("=")?;

@@ -23,6 +23,7 @@ impl Feet<'_> {
     pub(super) fn source(&self, foot: &mut Foot, cache: usize, page: usize) {
         let is = &self.world.shape().caches[cache];
         match is.source {
+            Source::Nothing => {}
             Source::Table => self.walk(foot, is.space, page),
             Source::Soft(soft) => self.read(foot, Kind::Soft, soft, page),
             Source::Cache(source) => self.read(foot, Kind::Set, source, page),
