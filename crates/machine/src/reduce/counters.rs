@@ -109,6 +109,10 @@ impl Counters {
         // First those go that something else is stored in, since a word that only
         // holds copies of another looks like one of them.
         loop {
+            // A store through an unknown pointer spoils every word, also of none.
+            if words.is_empty() {
+                return Counters::default();
+            }
             let mut look = Look::new(world, &words);
             look.run();
             let bad = match look.set {
