@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use shootdown_explore::{Options, Outcome, Stop};
 use shootdown_litmus::program::ContractKind;
-use shootdown_litmus::{Diagnostics, Program, Sources, Span, Variant, check_source};
+use shootdown_litmus::{Diagnostics, Program, Sources, Span, Variant};
 use shootdown_machine::ideal::Ideal;
 use shootdown_machine::machine::Machine;
 use shootdown_machine::model::{self, Found, Run, failed_of, search};
@@ -20,12 +20,12 @@ use shootdown_machine::sets::Sets;
 use shootdown_machine::setting::Setting;
 use shootdown_machine::state::State;
 use shootdown_machine::world::{Failed, World};
-use shootdown_step::{Lowered, Target, lower};
+use shootdown_step::{Lowered, MemoryModel, Target, lower};
 
 use crate::block::block;
 use crate::classify::{Ends, Named, name_outcome};
 use crate::judge::judge;
-use crate::request::{Chosen, Request};
+use crate::request::Request;
 use crate::shorten::shorten;
 use crate::story::Story;
 use crate::timeline::Place;
@@ -100,9 +100,10 @@ pub fn read(
     variant: &Variant,
     request: &Request,
 ) -> Result<Subject, Refused> {
-    let chosen =
-        Chosen { sources, machine: request.machine.as_deref(), kernel: request.kernel.as_deref() };
-    let program = check_source(name, text, &chosen, variant).map_err(Refused::Input)?;
+    let program = request.read(name, text, sources, variant).map_err(Refused::Input)?;
+    if let Some(why) = request.missing_include(&program) {
+        return Err(Refused::Input(Diagnostics::whole_file(name, why)));
+    }
     prepare(program, request)
 }
 
@@ -112,11 +113,11 @@ pub fn read(
 ///
 /// What the checker has no meaning for.
 pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refused> {
-    order_queues(&mut program, request);
+    order_queues(&mut program, &request.params);
     let not_covered = |program: Program, why: String, span: Span| {
         Err(Refused::NotCovered { program: Box::new(program), why, span })
     };
-    let mut setting = match Setting::of(&program, request.tso, &request.dials()) {
+    let mut setting = match Setting::of(&program, request.model, &request.dials()) {
         Ok(setting) => setting,
         Err(unknown) => {
             let own = program.params.iter().find(|param| *param.name == *unknown.name);
@@ -127,12 +128,16 @@ pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refus
         }
     };
     setting.keep_dead = !request.forget_dead;
-    let model = setting.model();
+    let model = setting.model.name();
     if !program.models.is_empty() && !program.models.iter().any(|(name, _)| **name == *model) {
         let names: Vec<&str> = program.models.iter().map(|(name, _)| &**name).collect();
         let why = format!("the file asks for the model {}, and this is {model}", names.join(", "));
         let span = program.models[0].1;
         return not_covered(program, why, span);
+    }
+    if setting.model == MemoryModel::Ra {
+        let span = program.header.span;
+        return not_covered(program, "the model ra is not built yet".to_owned(), span);
     }
     if let Some(unordered) = unordered_device(&program) {
         let why =
@@ -161,9 +166,9 @@ pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refus
 }
 
 /// The order of a queue is a dial that is named after the queue.
-fn order_queues(program: &mut Program, request: &Request) {
+pub fn order_queues(program: &mut Program, params: &[(String, String)]) {
     use shootdown_litmus::program::{ObjectKind, Param};
-    for (name, value) in &request.params {
+    for (name, value) in params {
         let queue = program.objects.iter().find(|object| {
             *object.name == **name && matches!(object.kind, ObjectKind::Queue { .. })
         });
@@ -199,13 +204,39 @@ pub(crate) struct Explored {
     pub(crate) options: Options,
 }
 
-/// Explores a test.
-pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) -> Explored {
+/// What a search is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A run to everything that is violated.
+    Runs,
+    /// What is violated, and runs to ends that ideal memory lacks: they say what.
+    Codes,
+    /// A run to an end that ideal memory lacks.
+    WrongEnd,
+}
+
+/// Explores a test. If another one has the same ideal memory and was explored
+/// in the same way, that need not be done again.
+pub(crate) fn explore(
+    subject: &Subject,
+    request: &Request,
+    wanted: Wanted,
+    known: Option<(&Subject, &Explored)>,
+) -> Explored {
     let mut options = request.options();
     let compared = outcome::compared(&subject.lowered, &subject.ideal);
     let mut allowed = BTreeSet::new();
     let (mut ideal_states, mut ideal_stopped) = (0, None);
-    if subject.refusal.is_none() {
+    let known = known.filter(|(other, explored)| {
+        other.ideal == subject.ideal
+            && other.refusal.is_none()
+            && explored.ends.compared == compared
+    });
+    if let Some((_, explored)) = known.filter(|_| subject.refusal.is_none()) {
+        ideal_states = explored.ideal_states;
+        ideal_stopped.clone_from(&explored.ideal_stopped);
+        allowed.clone_from(&explored.ends.allowed);
+    } else if subject.refusal.is_none() {
         let (world, slots) = World::new(subject.ideal.clone(), Target::Ideal, subject.setting);
         let ideal = Machine::new(world, slots, Ideal::default());
         let found = search(&ideal, &options, &|_| 0, &|state| {
@@ -217,7 +248,14 @@ pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) ->
     }
     let shown = outcome::shown(&subject.program, &subject.lowered);
     let (world, slots) = World::new(subject.lowered.clone(), Target::Machine, subject.setting);
-    let machine = Machine::new(world, slots, Sets::default());
+    let mut machine = Machine::new(world, slots, Sets::default());
+    if request.renumber {
+        let looked_at = shown.iter().chain(&compared).filter_map(|what| match what {
+            Observable::Word(word) => Some(*word),
+            _ => None,
+        });
+        machine = machine.renumbering(&looked_at.collect());
+    }
     let ends = Ends { compared, allowed };
     let judges = subject.refusal.is_none() && ideal_stopped.is_none();
     let wrong = |state: &State| -> u64 {
@@ -229,11 +267,17 @@ pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) ->
         machine.orbit(state, &mut |state| wrong |= !ends.allows(&machine, state));
         u64::from(wrong) << model::OUTCOME
     };
-    options.first_violation_only = first_only;
-    if first_only {
-        options.properties = 1 << model::OUTCOME;
+    match wanted {
+        Wanted::Runs => options.trapped = true,
+        Wanted::Codes => {
+            options.trapped = true;
+            options.witnessed = 1 << model::OUTCOME;
+        }
+        Wanted::WrongEnd => {
+            options.first_violation_only = true;
+            options.properties = 1 << model::OUTCOME;
+        }
     }
-    options.trapped = !first_only;
     let keep = |state: &State| {
         let mut list: Vec<i64> =
             shown.iter().map(|what| outcome::observe(&machine, state, *what)).collect();
@@ -247,7 +291,7 @@ pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) ->
 /// Why a search did not cover everything.
 pub(crate) fn incomplete(found: &Found) -> Option<String> {
     let cut = |why: Failed| {
-        found.violations.iter().any(|(property, _)| failed_of(*property) == Some(why))
+        (0..u64::BITS).any(|bit| found.broken >> bit & 1 != 0 && failed_of(bit) == Some(why))
     };
     stopped(found.outcome, found.states).or_else(|| {
         if cut(Failed::Frames) {
@@ -284,7 +328,7 @@ pub(crate) fn stopped(outcome: Outcome, states: u64) -> Option<String> {
 /// Checks a test.
 pub fn check(subject: &Subject, request: &Request) -> Checked {
     let begun = Instant::now();
-    let explored = explore(subject, request, false);
+    let explored = explore(subject, request, Wanted::Runs, None);
     let mut verdicts = Verdicts { subject, explored: &explored, list: BTreeMap::new() };
     verdicts.violations();
     verdicts.outcomes();
@@ -292,12 +336,12 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
     let violated = list.iter().any(|verdict| matches!(verdict.status, Status::Violated(_)));
     let complete = incomplete(&explored.found).is_none() && explored.ideal_stopped.is_none();
     let guards = (request.guards && !violated && complete)
-        .then(|| crate::guards::guards(&subject.program, request));
+        .then(|| crate::guards::guards(subject, &explored, request));
     let mut checked = Checked {
         test: subject.program.header.name.to_string(),
         file: file_name(&subject.program),
         variant: subject.program.variant.to_string(),
-        model: subject.setting.model().to_owned(),
+        model: subject.setting.model.name().to_owned(),
         params: params(subject),
         block: block(subject, &explored),
         verdicts: list,
@@ -319,10 +363,28 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
     checked
 }
 
+/// The codes of what is violated, and nothing else of a verdict. `known` is
+/// another test with what was found, which may save half of the work.
+pub(crate) fn codes(
+    subject: &Subject,
+    request: &Request,
+    known: (&Subject, &Explored),
+) -> Vec<&'static str> {
+    let explored = explore(subject, request, Wanted::Codes, Some(known));
+    let mut verdicts = Verdicts { subject, explored: &explored, list: BTreeMap::new() };
+    verdicts.outcomes();
+    let mut found: BTreeSet<&str> = verdicts.list.into_keys().collect();
+    let broken = (0..u64::BITS).filter(|bit| explored.found.broken >> bit & 1 != 0);
+    found.extend(broken.filter_map(property_name).map(|(code, _)| code));
+    found.extend(explored.found.deadlock.as_ref().map(|_| "deadlock"));
+    found.extend(explored.found.trapped.as_ref().map(|_| "PROGRESS"));
+    CODES.into_iter().filter(|code| found.contains(code)).collect()
+}
+
 /// The machine of a test and a shortest run to an end that ideal memory lacks,
 /// to be played elsewhere.
 pub fn wrong_end(subject: &Subject, request: &Request) -> Option<(Machine<Sets>, Run)> {
-    let explored = explore(subject, request, true);
+    let explored = explore(subject, request, Wanted::WrongEnd, None);
     let list = &explored.found.violations;
     let run = list.iter().find(|(property, _)| *property == model::OUTCOME)?.1.clone();
     Some((explored.machine, run))
@@ -336,7 +398,7 @@ pub fn not_covered(program: &Program, why: &str, span: Span, request: &Request) 
         test: program.header.name.to_string(),
         file: file_name(program),
         variant: program.variant.to_string(),
-        model: if request.tso { "tso" } else { "sc" }.to_owned(),
+        model: request.model.name().to_owned(),
         params: Vec::new(),
         block: crate::block::empty(program),
         verdicts: CODES[..10].iter().map(|code| Verdict { code, status: status() }).collect(),
@@ -381,7 +443,7 @@ fn notes(subject: &Subject) -> Vec<String> {
     if subject.program.header.result.is_some() {
         notes.push(format!(
             "the file's `Result:` line speaks of the kernel's own memory model; this is {}",
-            subject.setting.model()
+            subject.setting.model
         ));
     }
     if let Some((why, span)) = &subject.refusal {
@@ -438,20 +500,7 @@ impl Verdicts<'_> {
     fn violations(&mut self) {
         let violations = self.explored.found.violations.clone();
         for (property, run) in &violations {
-            let (code, why) = match *property {
-                model::FREE => ("FREE", "a free page can still be reached"),
-                model::RETURN => ("RETURN", "a translation outlives the return of what revoked it"),
-                model::REST => ("REST", "when all is quiet a TLB grants what its table does not"),
-                model::PROGRESS => {
-                    ("PROGRESS", "an access that the table grants may fault for ever")
-                }
-                model::OUTCOME => continue,
-                other => match failed_of(other) {
-                    // Not a finding: what lies behind was not searched.
-                    Some(Failed::Frames | Failed::Endless) | None => continue,
-                    Some(failed) => failed_name(failed),
-                },
-            };
+            let Some((code, why)) = property_name(*property) else { continue };
             let violation = self.story(run).violation(code, why);
             self.add(code, violation);
         }
@@ -498,7 +547,8 @@ impl Verdicts<'_> {
                 });
                 bits
             };
-            let options = Options { trapped: false, ..explored.options.clone() };
+            let witnessed = u64::MAX << FIRST_END;
+            let options = Options { trapped: false, witnessed, ..explored.options.clone() };
             let again = search(machine, &options, &which, &|_| Vec::new());
             again
                 .violations
@@ -592,12 +642,12 @@ impl Verdicts<'_> {
             }
             "TABLE" if events & 2 == 0 => return no("no table is given back"),
             "CLEAN" => return later("the dirty bit of hardware"),
-            "LIFETIME" => return later("the life of subscribers"),
+            "LIFETIME" if events & 8 == 0 => return no("no object is freed"),
             "RECLAIM" => return later("reclaim"),
             "RETURN" if events & 1 == 0 => return no("no function that revokes something returns"),
             "REST" if events & 4 == 0 => return no("no table changes"),
             "PROGRESS" if !self.can_fault() => return no("nothing faults and nothing loops"),
-            "FREE" | "TABLE" | "RETURN" | "REST" | "PROGRESS" => Status::Clean,
+            "FREE" | "TABLE" | "RETURN" | "REST" | "PROGRESS" | "LIFETIME" => Status::Clean,
             // An error or a wrong end that was not found.
             _ => return None,
         };
@@ -619,18 +669,45 @@ impl Verdicts<'_> {
     }
 }
 
+/// The code of a property of states, and what it means. Ends have none of their
+/// own.
+fn property_name(property: u32) -> Option<(&'static str, &'static str)> {
+    Some(match property {
+        model::FREE => ("FREE", "a free page can still be reached"),
+        model::RETURN => ("RETURN", "a translation outlives the return of what revoked it"),
+        model::REST => ("REST", "when all is quiet a TLB grants what its table does not"),
+        model::PROGRESS => ("PROGRESS", "an access that the table grants may fault for ever"),
+        model::OUTCOME => return None,
+        other => match failed_of(other)? {
+            // Not a finding: what lies behind was not searched.
+            Failed::Frames | Failed::Endless => return None,
+            failed => failed_name(failed),
+        },
+    })
+}
+
 /// The code of an error, and what it means.
 fn failed_name(failed: Failed) -> (&'static str, &'static str) {
     match failed {
         Failed::Undefined => ("undefined", "a word that nobody wrote is read"),
-        Failed::Sleep => ("sleep", "this may sleep, and a spin lock is held"),
-        Failed::Unlock => ("unlock", "a lock is dropped that is not held, or never dropped"),
+        Failed::Sleep => (
+            "sleep",
+            "this may sleep, and a spin lock is held, an RCU section open, or interrupts are off",
+        ),
+        Failed::Unlock => (
+            "unlock",
+            "a lock is dropped that is not held, or never dropped, or so a section of readers",
+        ),
         Failed::Range => ("range", "range_start and range_end do not pair"),
         Failed::Warning => ("warning", "a condition that must not hold holds"),
         Failed::Page => ("page", "a pointer leads nowhere, or to a page that is free"),
         Failed::NestedFault => ("page", "a fault inside of its own handler"),
         Failed::Frames | Failed::Endless => ("limit", "not everything was searched"),
         Failed::Table => ("TABLE", "a table is given back and a cache still leads to it"),
+        Failed::Lifetime => ("LIFETIME", "an object is used that does not exist"),
+        Failed::Walk => {
+            ("TABLE", "a table is given back, and software that walks it reads it later")
+        }
     }
 }
 

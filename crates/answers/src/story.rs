@@ -1,5 +1,6 @@
 //! A run of the machine as a timeline.
 
+use shootdown_litmus::primitives::LifeOp;
 use shootdown_litmus::program::{Agent, FunctionId};
 use shootdown_machine::machine::Machine;
 use shootdown_machine::model::{Process, Run};
@@ -8,7 +9,7 @@ use shootdown_machine::run::FAULT;
 use shootdown_machine::sets::Sets;
 use shootdown_machine::state::State;
 use shootdown_step::value::{entry, page_of_address};
-use shootdown_step::{Expr, Op, Site};
+use shootdown_step::{Expr, Op, Site, WALK};
 
 use crate::check::{Subject, place};
 use crate::classify::{Named, Use, use_of};
@@ -90,9 +91,12 @@ impl Story<'_> {
         self.subject.program.threads[thread].name.to_string()
     }
 
-    fn cache_name(&self, thread: usize) -> String {
+    /// What a thread's accesses went through at a step.
+    fn cache_name(&self, thread: usize, row: usize) -> String {
         let shape = self.machine.world.shape();
-        let cache = &shape.caches[shape.agents[thread].cache];
+        let used = self.machine.world.translation(self.state(row), thread);
+        let at = used.map_or(shape.agents[thread].cache, |(cache, _)| cache);
+        let cache = &shape.caches[at];
         if cache.cpu {
             format!("the TLB of {}", self.agent_name(thread))
         } else {
@@ -119,8 +123,14 @@ impl Story<'_> {
     fn breaking_row(&self, code: &str) -> Option<usize> {
         let rows = (0..self.run.steps.len()).rev();
         let fits = |op: &Op| match code {
-            "FREE" => matches!(op, Op::PutPage { .. } | Op::GatherFree),
+            // Or a load of a tag that still has the page.
+            "FREE" => matches!(
+                op,
+                Op::PutPage { .. } | Op::GatherFree | Op::LoadRoot { .. } | Op::Lazy { .. }
+            ),
             "RETURN" => matches!(op, Op::Return { .. }),
+            "TABLE" => matches!(op, Op::FreeTable { .. }),
+            "LIFETIME" => matches!(op, Op::Life { op: LifeOp::Free, .. }),
             _ => true,
         };
         rows.into_iter().find(|row| self.step(*row).is_some_and(|(_, op, _)| fits(op)))
@@ -132,11 +142,16 @@ impl Story<'_> {
         let state = self.state(self.run.steps.len());
         let shape = world.shape();
         let mut list = Vec::new();
-        for (at, cache) in shape.caches.iter().enumerate() {
+        if code == "LIFETIME" {
+            let gone = shape.lives.iter().enumerate().filter(|(at, _)| world.is_gone(state, *at));
+            list.extend(gone.map(|(_, life)| format!("{} is gone", life.name)));
+        }
+        for (at, space) in self.machine.mmu.used(world, state) {
+            let cache = &shape.caches[at];
             for page in 0..shape.pages.len() {
                 for value in self.machine.mmu.entries(world, state, at, page) {
                     let Some(frame) = entry::frame(value) else { continue };
-                    let now = world.walk(state, cache.space, page);
+                    let now = world.walk(state, space, page);
                     let beyond = entry::frame(now) != Some(frame)
                         || value & entry::WRITE != 0 && now & entry::WRITE == 0;
                     let fits = match code {
@@ -187,7 +202,7 @@ impl Story<'_> {
                 self.agent_name(used.thread),
                 shape.pages[used.page].name,
                 shape.frames[used.frame].name,
-                self.cache_name(used.thread),
+                self.cache_name(used.thread, used.row),
             )
         });
         let seen = culprit.and_then(|row| {
@@ -238,7 +253,7 @@ impl Story<'_> {
             .map(|thread| Column {
                 name: thread.name.to_string(),
                 kind: match thread.agent {
-                    Agent::Cpu(_) => ColumnKind::Cpu,
+                    Agent::Cpu(_) | Agent::Context(_) => ColumnKind::Cpu,
                     Agent::Device(_) => ColumnKind::Device,
                     Agent::Guest(_) => ColumnKind::Guest,
                 },
@@ -260,7 +275,7 @@ impl Story<'_> {
                 Process::Buffer(thread) => {
                     (format!("{}'s stores", self.agent_name(*thread)), ColumnKind::Buffer)
                 }
-                _ => ("hardware".to_owned(), ColumnKind::Queue),
+                _ => ("CPU cache".to_owned(), ColumnKind::Queue),
             };
             let number = match process {
                 Process::Buffer(thread) => *thread as u32,
@@ -300,11 +315,27 @@ impl Story<'_> {
         let mut told = match process {
             Process::Queue(_) => blank("executes a descriptor".to_owned()),
             Process::Buffer(_) => blank("a store reaches memory".to_owned()),
-            Process::Hardware(_) => blank("hardware".to_owned()),
+            Process::Hardware(_) => blank(self.written_back(choice)),
             Process::Thread(thread) => self.thread_row(row, thread, choice, blank(String::new())),
         };
         told.changes = changes;
         told
+    }
+
+    /// A line of a table reaches memory by itself.
+    fn written_back(&self, choice: u32) -> String {
+        let world = &self.machine.world;
+        let slot = world.tables().start + choice as usize;
+        let table = world.entries.iter().enumerate().find_map(|(table, entries)| {
+            let page = entries.iter().position(|entry| entry.index() == slot)?;
+            Some((table, page))
+        });
+        match table {
+            Some((_, page)) => {
+                format!("writes the entry of {} back", world.shape().pages[page].name)
+            }
+            None => "writes an upper entry back".to_owned(),
+        }
     }
 
     fn thread_row(&self, row: usize, thread: usize, choice: u32, mut told: Row) -> Row {
@@ -334,6 +365,12 @@ impl Story<'_> {
             Op::Return { .. } => format!("return from {}", site.name),
             Op::Moment { .. } => format!("{} takes effect", site.name),
             Op::Born { .. } => "the child runs".to_owned(),
+            Op::Life { op: LifeOp::Use, .. } => format!("{text}: calls {}", site.name),
+            Op::Enter { .. } if *site.name == *WALK => format!("{text}: a section begins"),
+            Op::Leave { .. } if *site.name == *WALK => format!("{text}: the section ends"),
+            Op::Access { .. } if *site.name == *WALK => format!("{text}: who is on the list"),
+            Op::GraceStart { .. } => format!("{text}: notes who is inside"),
+            Op::GraceWait { .. } => format!("{text}: all of them have left"),
             _ => text,
         };
         told.function = site.functions.last().map(|id| called(Some(id)));
@@ -342,11 +379,17 @@ impl Story<'_> {
         told.result = match op {
             Op::Access { .. } if choice == FAULT => Some("faults".to_owned()),
             Op::Access { into, .. } => {
+                let world = &self.machine.world;
+                let code = world.code(thread);
                 let mut parts = Vec::new();
-                if let Some(into) = into {
-                    let slot = self.machine.world.threads[thread].registers[into.0 as usize];
-                    let code = self.machine.world.code(thread);
-                    let name = code.variables.iter().find(|v| v.register == Some(*into));
+                // A register that nobody reads any more is forgotten at once, and
+                // a step that failed has no result.
+                let number = after.get(world.threads[thread].pc) as usize;
+                let failed = before.get(world.error) != after.get(world.error);
+                let shown = into.filter(|into| !failed && !code.dead[number].contains(into));
+                if let Some(into) = shown {
+                    let slot = world.threads[thread].registers[into.0 as usize];
+                    let name = code.variables.iter().find(|v| v.register == Some(into));
                     let value = value_name(after.get(slot));
                     match name {
                         Some(variable) => parts.push(format!("{} = {value}", variable.name)),
@@ -362,6 +405,7 @@ impl Story<'_> {
             _ if before.get(self.machine.world.error) != after.get(self.machine.world.error) => {
                 None
             }
+            Op::Choose { .. } => Some(format!("= {choice}")),
             Op::Alloc { .. } => Some(format!("takes {}", shape.frames[choice as usize].name)),
             Op::PageBehind { .. } if choice != FAULT && choice > 0 => {
                 Some(format!("finds {}", shape.frames[choice as usize - 1].name))
@@ -423,6 +467,23 @@ impl Story<'_> {
                     format!("read by {}", names.join(", "))
                 };
                 add(ChangeKind::Lock, format!("{}: {who}", world.lock_name(lock)));
+            }
+        }
+        for (context, is) in shape.contexts.iter().enumerate() {
+            let loaded = |state: &State| match world.root(state, context) {
+                Some(space) => {
+                    let tag = world.tagged(state, context) - is.cache;
+                    let lazy = state.get(world.contexts[context].lazy) != 0;
+                    let lazy = if lazy { ", lazy" } else { "" };
+                    format!("{} tag {tag}{lazy}", shape.spaces[space])
+                }
+                None => "nothing".to_owned(),
+            };
+            if loaded(before) != loaded(after) {
+                add(
+                    ChangeKind::Table,
+                    format!("{}: {} -> {}", is.name, loaded(before), loaded(after)),
+                );
             }
         }
         for (at, cache) in shape.caches.iter().enumerate() {
@@ -494,12 +555,23 @@ impl Story<'_> {
     fn mark_use(&self, timeline: &mut Timeline, used: &Use) {
         let world = &self.machine.world;
         let shape = world.shape();
-        let cache = self.cache_name(used.thread);
-        let space = shape.agents[used.thread].space;
+        let cache = self.cache_name(used.thread, used.row);
+        // What a context had loaded when the entry was filled may be another
+        // address space than now.
+        let spaces = match shape.agents[used.thread].context {
+            Some(_) => 0..shape.spaces.len(),
+            None => {
+                let space = shape.agents[used.thread].space;
+                space..space + 1
+            }
+        };
         let grants = |row: usize| {
-            let value = world.walk(self.state(row), space, used.page);
-            (entry::frame(value) == Some(used.frame) && entry::grants(value, used.write))
-                .then_some(value)
+            spaces.clone().find_map(|space| {
+                let mmu = &self.machine.mmu;
+                let value = mmu.walked(world, self.state(row), used.thread, space, used.page);
+                (entry::frame(value) == Some(used.frame) && entry::grants(value, used.write))
+                    .then_some(value)
+            })
         };
         let filled = (0..=used.row).rev().find_map(|row| grants(row).map(|value| (row, value)));
         let rights = if used.write { "rw" } else { "ro" };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use shootdown_answers::LIBRARY;
 use shootdown_answers::check::{Refused, check, read};
-use shootdown_answers::request::Request;
+use shootdown_answers::request::{MemoryModel, Request};
 use shootdown_answers::verdict::Judgement;
 use shootdown_litmus::{read_file, variants};
 
@@ -19,8 +19,8 @@ fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 /// How many checks were judged.
-fn all(folder: &str, tso: bool) -> usize {
-    let request = Request { tso, ..Request::default() };
+fn all(folder: &str, model: MemoryModel) -> usize {
+    let request = Request { model, ..Request::default() };
     let mut judged = 0;
     for path in files(folder) {
         let name = path.display().to_string();
@@ -50,26 +50,26 @@ fn all(folder: &str, tso: bool) -> usize {
 
 #[test]
 fn the_seeds_are_as_expected() {
-    assert!(all("seed", false) > 40);
+    assert!(all("seed", MemoryModel::Sc) > 40);
 }
 
 #[test]
 fn the_paths_are_as_expected() {
-    assert!(all("paths", false) > 15);
+    assert!(all("paths", MemoryModel::Sc) > 15);
 }
 
 #[test]
 fn each_check_has_a_file_that_it_refuses() {
-    assert!(all("checks", false) >= 28);
+    assert!(all("checks", MemoryModel::Sc) >= 28);
 }
 
 #[test]
 fn user_programs_are_as_expected() {
-    assert!(all("user", false) >= 10);
+    assert!(all("user", MemoryModel::Sc) >= 10);
 }
 
 #[test]
 fn store_buffers_change_no_verdict_of_the_checks() {
-    assert!(all("checks", true) >= 28);
-    assert!(all("paths", true) > 15);
+    assert!(all("checks", MemoryModel::Tso) >= 28);
+    assert!(all("paths", MemoryModel::Tso) > 15);
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use shootdown_answers::LIBRARY;
 use shootdown_answers::check::{check, prepare};
-use shootdown_answers::request::Request;
+use shootdown_answers::request::{MemoryModel, Request};
 use shootdown_explore::Limits;
 use shootdown_litmus::{Variant, check_source};
 
@@ -81,10 +81,12 @@ fn mutate(text: &str, random: &mut Random) -> String {
     text
 }
 
+const MODELS: [MemoryModel; 2] = [MemoryModel::Sc, MemoryModel::Tso];
+
 /// Whether it came to a search.
-fn run(text: &str, tso: bool) -> bool {
+fn run(text: &str, model: MemoryModel) -> bool {
     let limits = Limits { states: 2000, time: Duration::from_millis(500), ..Limits::default() };
-    let request = Request { tso, limits, ..Request::default() };
+    let request = Request { model, limits, ..Request::default() };
     let Ok(program) = check_source("random.litmus", text, &LIBRARY, &Variant::base()) else {
         return false;
     };
@@ -103,7 +105,7 @@ fn mutated_files_never_panic() {
     for number in 0..TEXTS {
         let text = mutate(&seeds[random.below(seeds.len())], &mut random);
         let begun = Instant::now();
-        match catch_unwind(AssertUnwindSafe(|| run(&text, number % 2 == 1))) {
+        match catch_unwind(AssertUnwindSafe(|| run(&text, MODELS[number % 2]))) {
             Ok(done) => searched += usize::from(done),
             Err(payload) => {
                 let why = payload.downcast_ref::<String>().cloned();

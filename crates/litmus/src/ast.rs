@@ -18,7 +18,8 @@ pub(crate) struct Test {
     pub(crate) functions: Vec<Function>,
     pub(crate) threads: Vec<Thread>,
     pub(crate) operations: Vec<Operations>,
-    pub(crate) subscriptions: Vec<(Ident, Ident)>,
+    /// Address space, callbacks, and what more the line says.
+    pub(crate) subscriptions: Vec<(Ident, Ident, Vec<Ident>)>,
     pub(crate) faults: Vec<(Ident, Ident)>,
     pub(crate) locations: Vec<PlaceRef>,
     pub(crate) filter: Option<Prop>,
@@ -53,7 +54,17 @@ pub(crate) enum DeclarationKind {
     Tlb {
         kind: Ident,
         name: Ident,
-        source: Ident,
+        source: Option<Ident>,
+        tags: Option<(i64, Span)>,
+        noncoherent: Option<Span>,
+    },
+    /// Without a space nothing is loaded.
+    Context {
+        name: Ident,
+        tlb: Ident,
+        space: Option<Ident>,
+        tag: i64,
+        lazy: bool,
     },
     Swtlb {
         names: Vec<Ident>,
@@ -126,7 +137,7 @@ pub(crate) struct Parameter {
 #[derive(Clone, Debug)]
 pub(crate) struct Function {
     pub(crate) contracts: Vec<ContractText>,
-    pub(crate) origin: Option<(Name, Name, Ident)>,
+    pub(crate) origins: Vec<(Name, Name, Ident)>,
     pub(crate) result: TypeName,
     pub(crate) name: Ident,
     pub(crate) parameters: Vec<Parameter>,

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use shootdown_litmus::read_file;
+use shootdown_machine::setting::MemoryModel;
 use shootdown_machine_naive::compare::LARGE_CAP;
 use shootdown_machine_naive::{Comparison, compare};
 
@@ -47,13 +48,13 @@ fn name_of(path: &Path) -> String {
 
 /// One file under one model. Once a variant is too large the others are not
 /// tried.
-fn compare_file(path: &Path, tso: bool, cap: u64, tally: &Mutex<Tally>) {
+fn compare_file(path: &Path, model: MemoryModel, cap: u64, tally: &Mutex<Tally>) {
     let name = name_of(path);
     let text = read_file(path).expect("a text");
     let list = listed(&name, &text).unwrap_or_else(|errors| panic!("{errors}"));
     for variant in list {
-        let label = format!("{name} {variant} under {}", if tso { "tso" } else { "sc" });
-        let result = lowered(&name, &text, &variant, tso)
+        let label = format!("{name} {variant} under {model}");
+        let result = lowered(&name, &text, &variant, model)
             .map(|(lowered, setting)| compare(&lowered, setting, cap));
         let mut tally = tally.lock().expect("no other worker panicked");
         match result {
@@ -79,9 +80,10 @@ fn compare_folder(folder: &str, cap: u64) -> Tally {
     let tally = Mutex::new(Tally::default());
     let files = files(folder);
     std::thread::scope(|scope| {
-        for tso in [false, true] {
+        for model in [MemoryModel::Sc, MemoryModel::Tso] {
             let (files, tally) = (&files, &tally);
-            scope.spawn(move || files.iter().for_each(|path| compare_file(path, tso, cap, tally)));
+            scope
+                .spawn(move || files.iter().for_each(|path| compare_file(path, model, cap, tally)));
         }
     });
     let tally = tally.into_inner().expect("no worker panicked");

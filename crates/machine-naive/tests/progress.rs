@@ -5,12 +5,14 @@ mod support;
 
 use shootdown_litmus::Variant;
 use shootdown_machine::model::PROGRESS;
+use shootdown_machine::setting::MemoryModel;
 use shootdown_machine_naive::{Comparison, compare};
 
 /// The properties that both machines break.
 fn both_break(text: &str) -> u64 {
     let (lowered, setting) =
-        support::lowered("progress.litmus", text, &Variant::base(), false).expect("a test");
+        support::lowered("progress.litmus", text, &Variant::base(), MemoryModel::Sc)
+            .expect("a test");
     match compare(&lowered, setting, 100_000) {
         Comparison::Same { broken, .. } => broken,
         Comparison::Differs(difference) => panic!("the machines disagree:\n{text}\n{difference}"),

@@ -6,17 +6,22 @@
 //!                     Machine<Ideal> -> search -> Found
 //! ```
 
+pub mod contexts;
 pub mod contracts;
 pub mod ideal;
+pub mod lives;
 pub mod machine;
 pub mod mmu;
 pub mod model;
 pub mod outcome;
 pub mod pages;
+mod queue;
+pub mod readers;
 pub mod reduce;
 pub mod run;
 pub mod sets;
 pub mod setting;
 pub mod state;
 pub mod tables;
+mod walker;
 pub mod world;

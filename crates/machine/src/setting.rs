@@ -4,6 +4,7 @@ use std::fmt;
 
 use shootdown_litmus::Program;
 use shootdown_step::Dials;
+pub use shootdown_step::MemoryModel;
 
 /// A dial that the machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Dial {
 const YES_NO: &[&str] = &["yes", "no"];
 
 /// All dials.
-pub const DIALS: [Dial; 6] = [
+pub const DIALS: [Dial; 8] = [
     Dial {
         name: "cpu_flush_notifies",
         values: YES_NO,
@@ -58,13 +59,25 @@ pub const DIALS: [Dial; 6] = [
         default: "yes",
         help: "a completed invalidation means that earlier translated accesses were performed",
     },
+    Dial {
+        name: "failed_start_ends",
+        values: YES_NO,
+        default: "yes",
+        help: "when a subscriber refuses range_start, range_end is called all the same (since 5.12)",
+    },
+    Dial {
+        name: "flush_by_ipi",
+        values: YES_NO,
+        default: "no",
+        help: "a CPU flush is an interrupt and waits for CPUs that have them off (x86)",
+    },
 ];
 
 /// How a program is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Setting {
-    /// CPUs have store buffers.
-    pub tso: bool,
+    /// In which orders agents may see what others wrote.
+    pub model: MemoryModel,
     /// A CPU flush tells the secondary TLBs.
     pub cpu_flush_notifies: bool,
     /// `range_end` tells them.
@@ -77,6 +90,10 @@ pub struct Setting {
     pub fault_invalidates: bool,
     /// A completed invalidation waits for translated accesses.
     pub drain: bool,
+    /// When a subscriber refuses a range its end is called all the same.
+    pub failed_start_ends: bool,
+    /// A CPU flush is sent as an interrupt.
+    pub flush_by_ipi: bool,
     /// Registers that nobody reads any more are kept: a reduction is off.
     pub keep_dead: bool,
 }
@@ -126,10 +143,10 @@ impl Setting {
     /// take.
     pub fn of(
         program: &Program,
-        tso: bool,
+        model: MemoryModel,
         overrides: &[(String, String)],
     ) -> Result<Setting, UnknownDial> {
-        let mut setting = Setting { tso, ..Setting::default() };
+        let mut setting = Setting { model, ..Setting::default() };
         for dial in &DIALS {
             setting.turn(dial.name, dial.default == "yes");
         }
@@ -159,6 +176,8 @@ impl Setting {
             "cache_nonpresent" => self.cache_nonpresent = on,
             "fault_invalidates" => self.fault_invalidates = on,
             "drain" => self.drain = on,
+            "flush_by_ipi" => self.flush_by_ipi = on,
+            "failed_start_ends" => self.failed_start_ends = on,
             _ => unreachable!("every dial is listed"),
         }
     }
@@ -171,6 +190,8 @@ impl Setting {
             "perm_miss_rewalk" => self.perm_miss_rewalk,
             "cache_nonpresent" => self.cache_nonpresent,
             "fault_invalidates" => self.fault_invalidates,
+            "flush_by_ipi" => self.flush_by_ipi,
+            "failed_start_ends" => self.failed_start_ends,
             _ => self.drain,
         };
         DIALS.iter().map(|dial| (dial.name, if on(dial.name) { "yes" } else { "no" })).collect()
@@ -179,14 +200,11 @@ impl Setting {
     /// What lowering has to know of it.
     pub fn dials(&self) -> Dials {
         Dials {
-            tso: self.tso,
+            model: self.model,
             cpu_flush_notifies: self.cpu_flush_notifies,
             range_end_invalidates: self.range_end_invalidates,
+            flush_by_ipi: self.flush_by_ipi,
+            failed_start_ends: self.failed_start_ends,
         }
-    }
-
-    /// The memory model's name.
-    pub fn model(&self) -> &'static str {
-        if self.tso { "tso" } else { "sc" }
     }
 }

@@ -7,12 +7,13 @@ mod reduce_support;
 use std::time::Instant;
 
 use reduce_support::{ALL, NONE, answer, family, tests_of_text};
+use shootdown_machine::setting::MemoryModel;
 
 #[test]
 fn pages_and_devices() {
     let big = std::env::var("REDUCE_BIG").is_ok();
     for (pages, devices) in [(2, 1), (2, 2), (3, 1), (3, 2), (3, 3), (4, 2), (4, 3)] {
-        let tests = tests_of_text("family", &family(pages, devices, false), false, false);
+        let tests = tests_of_text("family", &family(pages, devices, false), MemoryModel::Sc, false);
         for mut test in tests {
             test.trapped = false;
             let mut what = None;

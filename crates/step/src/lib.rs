@@ -12,12 +12,15 @@
 mod code;
 mod expr;
 mod lower;
+mod memory;
 mod op;
 pub mod shape;
 pub mod value;
 
 pub use code::{ContractCall, Node, NodeId, Refusal, Site, ThreadCode, Variable};
 pub use expr::{Expr, Reg, ask_entry, change_entry};
-pub use lower::{Dials, Lowered, Target, Unsupported, lower};
+pub use lower::live::operands;
+pub use lower::{Dials, Lowered, Target, Unsupported, WALK, lower};
+pub use memory::MemoryModel;
 pub use op::{Access, EntryAt, Failure, LockAt, Op, Range};
 pub use shape::Shape;

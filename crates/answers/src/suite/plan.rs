@@ -7,7 +7,7 @@
 
 use shootdown_litmus::{Expectation, Program, Variant};
 
-use crate::request::Request;
+use crate::request::{MemoryModel, Request};
 
 /// One check that a file asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Planned {
     pub fn request(&self, base: &Request) -> Request {
         let mut request = base.clone();
         if let Some(model) = &self.asked.model {
-            request.tso = model == "tso";
+            request.model = MemoryModel::of_name(model).unwrap_or(request.model);
         }
         if self.asked.machine.is_some() {
             request.machine.clone_from(&self.asked.machine);
@@ -97,7 +97,7 @@ pub fn plan(program: &Program, base: &Request) -> Vec<Planned> {
 
 /// Every setting that a line speaks about.
 fn settings(line: &Expectation, base: &Request) -> Vec<Asked> {
-    let model = if base.tso { "tso" } else { "sc" };
+    let model = base.model.name();
     let models = others(line.models.iter().map(|name| &**name), Some(model));
     let machines = others(line.machines.iter().map(|name| &**name), base.machine.as_deref());
     let kernels = others(line.kernels.iter().map(|name| &**name), base.kernel.as_deref());
@@ -169,7 +169,7 @@ mod tests {
         let sc = Request::default();
         let table = "LATE model sc, tso : clean; LATE model ra : FREE; NONE model tso : clean;";
         assert_eq!(names(table, &["LATE"], &sc), ["LATE", "LATE tso", "LATE ra"]);
-        let tso = Request { tso: true, ..Request::default() };
+        let tso = Request { model: MemoryModel::Tso, ..Request::default() };
         assert_eq!(names(table, &["LATE"], &tso), ["LATE", "LATE sc", "LATE ra"]);
         assert_eq!(names(table, &[], &sc), ["base"]);
     }

@@ -70,6 +70,8 @@ pub(crate) struct Checker {
     /// No table is declared: an ordinary litmus test, whose parameters may
     /// introduce words that nobody declared.
     pub(crate) plain: bool,
+    /// TLBs with tags, and how many each has.
+    pub(crate) tags: Vec<(Name, u32)>,
 }
 
 /// Checks one variant.
@@ -214,6 +216,13 @@ impl Checker {
         if *known == Type::Any && ty != Type::Null {
             *known = ty;
         }
+    }
+
+    /// A field is used as a lock; nobody has to set it.
+    pub(crate) fn field_is_lock(&mut self, record: RecordId, field: FieldId) {
+        let (at, index) = (record.0 as usize, field.index());
+        self.uses[at][index].set = true;
+        self.records[at].fields[index].ty = Type::Lock;
     }
 
     /// A field that is read and that nobody sets is a typing error.

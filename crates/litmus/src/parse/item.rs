@@ -39,8 +39,12 @@ impl Parser {
             let space = self.ident("an address space")?;
             self.expect(":")?;
             let operations = self.ident("a table of callbacks")?;
+            let mut more = Vec::new();
+            while self.eat(",") {
+                more.push(self.ident("a record, an srcu_struct, or `off`")?);
+            }
             self.expect(";")?;
-            self.test.subscriptions.push((space, operations));
+            self.test.subscriptions.push((space, operations, more));
             return Ok(());
         }
         if self.is_word("fault") && tied {
@@ -66,13 +70,13 @@ impl Parser {
     fn definition(&mut self) -> Parsed<()> {
         let start = self.span();
         let mut contracts = Vec::new();
-        let mut origin: Option<(Name, Name, Ident)> = None;
+        let mut origins: Vec<(Name, Name, Ident)> = Vec::new();
         loop {
             self.attributes()?;
             if self.is_word("__implements") {
                 contracts.push(self.contract()?);
             } else if self.is_word("__from") {
-                origin = Some(self.origin()?);
+                origins.push(self.origin()?);
             } else {
                 break;
             }
@@ -116,7 +120,7 @@ impl Parser {
         let parameters = self.parameters()?;
         self.attributes()?;
         let body = if self.eat(";") { None } else { Some(self.block()?) };
-        self.test.functions.push(Function { contracts, origin, result, name, parameters, body });
+        self.test.functions.push(Function { contracts, origins, result, name, parameters, body });
         Ok(())
     }
 

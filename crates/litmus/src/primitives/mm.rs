@@ -77,14 +77,15 @@ const fn flush(name: &'static str, scope: FlushScope, help: &'static str) -> Pri
     row(name, forms, VOID, Action::Flush(scope), &[Tag::Flushes, Tag::Waits], help)
 }
 
+const NOTIFY: &[&[Kind]] = &[&[Range], &[Address, Address], &[Context, Address, Address]];
+
 const fn notify(
     name: &'static str,
     kind: Notify,
     tags: &'static [Tag],
     help: &'static str,
 ) -> Primitive {
-    let forms: &[&[Kind]] = &[&[Range], &[Address, Address], &[Context, Address, Address]];
-    row(name, forms, VOID, Action::Notify(kind), tags, help)
+    row(name, NOTIFY, VOID, Action::Notify(kind), tags, help)
 }
 
 const fn page_lock(
@@ -137,7 +138,8 @@ pub(super) static ROWS: &[Primitive] = &[
     row("hva_to_pfn", &[&[Address]], PAGE, Action::PageBehind(false), &[Tag::Load, Tag::Sleeps], "the page behind an address, with a reference; faults if it must"),
     row("get_user_page", &[&[Address]], PAGE, Action::PageBehind(false), &[Tag::Load, Tag::Sleeps], "the page behind an address, with a reference; faults if it must"),
     row("pin_user_page", &[&[Address]], PAGE, Action::PageBehind(true), &[Tag::Load, Tag::Sleeps], "the page behind an address, pinned and writable"),
-    row("unpin_user_page", &[&[Page]], VOID, Action::PutPage, FREES, "drops a pin"),
+    row("unpin_user_page", &[&[Page]], VOID, Action::Unpin, FREES, "drops a pin, and the reference that came with it"),
+    row("page_maybe_dma_pinned", &[&[Page]], INT, Action::Pinned, &[Tag::Load], "whether somebody has pinned the page"),
     // Entries: finding and locking.
     row("pte_offset_map_lock", &[&[Address], &[Address, LockOut], &[Context, Context, Address, LockOut]], Gives::One(Type::PtePtr), Action::MapEntry(Level::Pte), &[Tag::Locks], "the entry of an address, locked"),
     row("pte_offset_map", &[&[Address], &[Context, Address]], Gives::One(Type::PtePtr), Action::MapEntry(Level::Pte), PURE, "the entry of an address, not locked"),
@@ -224,24 +226,27 @@ pub(super) static ROWS: &[Primitive] = &[
     row("tlb_finish_mmu", &[&[], &[Context]], VOID, Action::GatherFlush(true), &[Tag::Flushes, Tag::Frees, Tag::Waits], "flushes a gather and frees its pages"),
     // Notifier calls.
     notify("mmu_notifier_invalidate_range_start", Notify::Start, &[Tag::Sleeps], "opens a range: software TLBs drop it and must not fill"),
-    notify("mmu_notifier_invalidate_range_start_nonblock", Notify::Start, &[], "opens a range where nobody may sleep"),
+    row("mmu_notifier_invalidate_range_start_nonblock", NOTIFY, INT, Action::Notify(Notify::TryStart), &[], "opens a range where nobody may sleep; gives what a subscriber refuses with, and then it is not open"),
     notify("mmu_notifier_invalidate_range_end", Notify::End, &[Tag::Notifies, Tag::Sleeps], "closes a range; until 6.5 it tells the secondary TLBs"),
     notify("mmu_notifier_invalidate_range_only_end", Notify::OnlyEnd, &[Tag::Sleeps], "closes a range whose secondary TLBs were told"),
     notify("mmu_notifier_invalidate_range", Notify::Range, &[Tag::Notifies, Tag::Waits], "tells the secondary TLBs, now"),
     notify("mmu_notifier_arch_invalidate_secondary_tlbs", Notify::Range, &[Tag::Notifies, Tag::Waits], "tells the secondary TLBs, now (since 6.6)"),
+    row("mmu_notifier_release", &[&[], &[Context]], VOID, Action::Notify(Notify::Release), &[Tag::Notifies, Tag::Sleeps], "tells the subscribers that the address space ends"),
     row("mmu_interval_read_begin", &[&[Context]], INT, INTERVAL, &[Tag::Sleeps, Tag::Waits], "the sequence number to check the fill with"),
     row("mmu_interval_read_retry", &[&[Context, Number]], INT, INTERVAL, &[Tag::Load], "whether the fill has to be done again"),
     row("mmu_interval_check_retry", &[&[Context, Number]], INT, INTERVAL, &[Tag::Load], "whether the fill will have to be done again"),
     row("mmu_interval_set_seq", &[&[Context, Number]], VOID, INTERVAL, &[Tag::Store], "stores the number that a range brought"),
     row("mmu_notifier_range_init", &[&[Context, Context, Context, Context, Context, Context]], VOID, Action::NotCovered("set `range.start` and `range.end` instead"), &[], "fills a range record"),
     // Secondary TLBs.
-    row("q_iotlb_inv", &[&[Queue, Iotlb, Range], &[Queue, Iotlb, Address, Address]], VOID, Action::Post, &[Tag::Notifies], "posts the invalidation of an IOTLB"),
-    row("q_atc_inv", &[&[Queue, Atc, Range], &[Queue, Atc, Address, Address]], VOID, Action::Post, &[Tag::Notifies], "posts the invalidation of a device's ATC"),
-    row("q_inv", POST, VOID, Action::Post, &[Tag::Notifies], "posts the invalidation of a TLB"),
+    row("q_iotlb_inv", &[&[Queue, Iotlb, Range], &[Queue, Iotlb, Address, Address]], VOID, Action::Post(false), &[Tag::Notifies], "posts the invalidation of an IOTLB"),
+    row("q_atc_inv", &[&[Queue, Atc, Range], &[Queue, Atc, Address, Address]], VOID, Action::Post(false), &[Tag::Notifies], "posts the invalidation of a device's ATC"),
+    row("q_inv", POST, VOID, Action::Post(false), &[Tag::Notifies], "posts the invalidation of a TLB"),
+    row("q_inv_leaf", POST, VOID, Action::Post(true), &[Tag::Notifies], "posts the invalidation of a TLB's leaf entries, and not of how it came to them"),
     row("q_sync", &[&[Queue]], VOID, Action::Sync, &[Tag::Waits], "waits until all that was posted is done"),
     row("swtlb_install", &[&[SoftTlb, Address, Page], &[SoftTlb, Address, Page, Rights]], VOID, Action::SoftInstall, TABLE, "writes a translation into a software TLB"),
     row("swtlb_zap", &[&[SoftTlb, Range], &[SoftTlb, Address, Address]], VOID, Action::SoftZap, TABLE, "takes translations out of a software TLB, without flush"),
-    row("tlb_flush", &[&[Tlb], &[Tlb, Range], &[Tlb, Address, Address]], VOID, Action::FlushTlb, &[Tag::Flushes, Tag::Notifies, Tag::Waits], "flushes a TLB and waits for it"),
+    row("tlb_flush", &[&[Tlb], &[Tlb, Range], &[Tlb, Address, Address]], VOID, Action::FlushTlb(false), &[Tag::Flushes, Tag::Notifies, Tag::Waits], "flushes a TLB and waits for it"),
+    row("tlb_flush_leaf", &[&[Tlb], &[Tlb, Range], &[Tlb, Address, Address]], VOID, Action::FlushTlb(true), &[Tag::Flushes, Tag::Notifies, Tag::Waits], "flushes the leaf entries of a TLB, and not how it came to them"),
     // Locks that are not words.
     page_lock("mmap_read_lock", LockClass::Mmap, LockOp::ReadLock, "takes the address space's lock to read"),
     page_lock("mmap_read_trylock", LockClass::Mmap, LockOp::ReadTryLock, "takes it to read if it is free; 1 if so"),
@@ -264,8 +269,11 @@ pub(super) static ROWS: &[Primitive] = &[
     row("vma_set_rights", &[&[Address, Rights]], VOID, Action::SetRights, &[Tag::Store], "what faults at an address may grant from now on; NONE once it is unmapped"),
     row("vma_rights", &[&[Address]], Gives::One(Type::Rights), Action::AskRights, &[Tag::Load], "what faults at an address may grant"),
     row("copy_one_pte", &[&[Space, Address]], VOID, Action::ForkEntry, TABLE, "the child's entry of an address: the parent's, write-protected"),
+    row("set_child_pte", &[&[Space, Address, Pte]], VOID, Action::SetChildEntry, TABLE, "writes the child's entry of an address: another page than the parent's"),
     row("copy_all_ptes", &[&[Space]], VOID, Action::ForkEntry, TABLE, "the child's entries: the parent's, write-protected"),
     row("pte_offset_table", &[&[Page, Address]], Gives::One(Type::PtePtr), Action::TableEntry, PURE, "the entry of an address in a table that need not be hooked in"),
+    row("mm_start", NONE, Gives::One(Type::VirtAddr), Action::Bound(false), PURE, "the first address of an address space"),
+    row("mm_end", NONE, Gives::One(Type::VirtAddr), Action::Bound(true), PURE, "the address after its last one"),
     // Words that kernel code is full of.
     row("likely", &[&[Truth]], Gives::OfArgument, Action::Same, PURE, "gives its argument"),
     row("unlikely", &[&[Truth]], Gives::OfArgument, Action::Same, PURE, "gives its argument"),
@@ -275,6 +283,7 @@ pub(super) static ROWS: &[Primitive] = &[
     row("VM_BUG_ON", &[&[Truth]], VOID, Action::Warn, &[], "must not hold"),
     row("VM_WARN_ON", &[&[Truth]], VOID, Action::Warn, &[], "must not hold"),
     row("VM_BUG_ON_PAGE", &[&[Truth, Context]], VOID, Action::Warn, &[], "must not hold"),
+    row("choose", &[&[Number]], INT, Action::Choose, &[], "any number from 0 up to, and not with, its argument: an error path that may be taken"),
     row("might_sleep", NONE, VOID, Action::Nothing, &[Tag::Sleeps], "says that this may sleep"),
     row("cond_resched", NONE, INT, Action::Nothing, &[Tag::Sleeps], "lets others run"),
     row("count_vm_event", &[&[Context]], VOID, Action::Nothing, PURE, "nothing"),

@@ -12,7 +12,7 @@ use shootdown_machine::machine::Machine;
 use shootdown_machine::model::{OUTCOME, Run, search};
 use shootdown_machine::outcome::{comparable, compared, holds, observe};
 use shootdown_machine::sets::Sets;
-use shootdown_machine::setting::Setting;
+use shootdown_machine::setting::{MemoryModel, Setting};
 use shootdown_machine::world::World;
 use shootdown_step::{Lowered, Target, lower};
 
@@ -67,7 +67,7 @@ fn read(name: &str, text: &str, variant: &[&str], sources: &dyn Sources) -> Test
     let variant = Variant::new(variant.iter().map(|switch| (*switch).to_owned()));
     let program = check_source(&format!("{name}.litmus"), text, sources, &variant)
         .unwrap_or_else(|errors| panic!("{errors}"));
-    let setting = Setting::of(&program, false, &[]).unwrap();
+    let setting = Setting::of(&program, MemoryModel::Sc, &[]).unwrap();
     let lowered = lower(&program, Target::Machine, setting.dials()).unwrap();
     let ideal = lower(&program, Target::Ideal, setting.dials()).unwrap();
     Test { program, lowered, ideal, setting }

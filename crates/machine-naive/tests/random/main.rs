@@ -21,6 +21,7 @@ use std::time::Instant;
 use shootdown_litmus::Variant;
 use shootdown_machine::mmu::Mmu;
 use shootdown_machine::sets::Sets;
+use shootdown_machine::setting::MemoryModel;
 use shootdown_machine_naive::compare::names;
 use shootdown_machine_naive::{Comparison, compare_with};
 
@@ -41,7 +42,7 @@ fn number(name: &str, default: u64) -> u64 {
 /// A test on both machines; an error if it is none.
 fn run<M: Mmu>(test: &Test, sets: M) -> Result<Comparison, String> {
     let (lowered, setting) =
-        support::lowered(&test.name, &test.to_string(), &Variant::base(), test.tso)?;
+        support::lowered(&test.name, &test.to_string(), &Variant::base(), test.model)?;
     Ok(compare_with(&lowered, setting, number("SHOOTDOWN_NAIVE_CAP", CAP), sets))
 }
 
@@ -61,7 +62,7 @@ struct Counts {
     failures: Vec<String>,
 }
 
-const FEATURES: [&str; 28] = [
+const FEATURES: [&str; 41] = [
     "iotlb",
     "atc T",
     "two : R",
@@ -90,6 +91,19 @@ const FEATURES: [&str; 28] = [
     "fault G",
     "fork",
     "zap(va)",
+    "iotlb U : tags",
+    "tlb C : tags",
+    "context k",
+    "atc T <- c",
+    "write_cr3(",
+    "write_cr3_noflush",
+    "clear_root",
+    "lazy_tlb",
+    "tlb_flush_tag",
+    "flush_context",
+    "q_inv_tag",
+    "noncoherent",
+    "clflush",
 ];
 
 impl Counts {
@@ -111,13 +125,12 @@ impl Counts {
                 if let (Ok(Comparison::Differs(difference)), true) =
                     (run(&small, Sets::default()), self.failures.len() < 4)
                 {
-                    let model = if small.tso { "tso" } else { "sc" };
-                    self.failures.push(format!("under {model}:\n{small}\n{difference}"));
+                    self.failures.push(format!("under {}:\n{small}\n{difference}", small.model));
                 }
             }
         }
         self.compared += 1;
-        self.tso += u64::from(test.tso);
+        self.tso += u64::from(test.model == MemoryModel::Tso);
         for feature in FEATURES.iter().filter(|feature| text.contains(**feature)) {
             *self.features.entry(feature).or_default() += 1;
         }

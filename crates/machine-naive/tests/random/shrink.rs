@@ -1,5 +1,7 @@
 //! A failing test with everything left out that it does not need.
 
+use shootdown_machine::setting::MemoryModel;
+
 use crate::generate::Test;
 
 /// The smallest test that `fails` and is got by leaving lines, functions and
@@ -45,8 +47,8 @@ fn candidates(test: &Test) -> Vec<Test> {
     for at in (0..test.declarations.len()).rev() {
         with(&|test| drop(test.declarations.remove(at)));
     }
-    if test.tso {
-        with(&|test| test.tso = false);
+    if test.model != MemoryModel::Sc {
+        with(&|test| test.model = MemoryModel::Sc);
     }
     list
 }

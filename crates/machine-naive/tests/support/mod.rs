@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use shootdown_litmus::{Directories, Variant, check_source, variants};
-use shootdown_machine::setting::Setting;
+use shootdown_machine::setting::{MemoryModel, Setting};
 use shootdown_step::{Lowered, Target, lower};
 
 /// The folder of the litmus files.
@@ -24,12 +24,12 @@ pub(crate) fn lowered(
     name: &str,
     text: &str,
     variant: &Variant,
-    tso: bool,
+    model: MemoryModel,
 ) -> Result<(Lowered, Setting), String> {
     let sources = Directories(vec![litmus()]);
     let program =
         check_source(name, text, &sources, variant).map_err(|errors| errors.to_string())?;
-    let setting = Setting::of(&program, tso, &[]).map_err(|error| error.to_string())?;
+    let setting = Setting::of(&program, model, &[]).map_err(|error| error.to_string())?;
     let lowered = lower(&program, Target::Machine, setting.dials()).map_err(|error| error.why)?;
     Ok((lowered, setting))
 }

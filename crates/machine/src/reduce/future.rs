@@ -8,6 +8,7 @@ use shootdown_step::{Expr, Op, Target};
 use super::foot::{self, Feet, Know};
 use super::graph::Graph;
 use super::objects::{Foot, Kind, Objects};
+use super::sure::Sure;
 use super::values::{self, Maps, Registers, Values};
 use crate::world::World;
 
@@ -75,12 +76,18 @@ pub(super) struct Plan {
     pub(super) waits: Vec<bool>,
 }
 
-/// Plans of all threads, and the locks that they are cut at.
-pub(super) fn plans(
-    world: &World,
-    objects: &Objects,
-    blind: &[Kind],
-) -> (Vec<Plan>, Vec<usize>, Maps) {
+/// All threads, ahead of every run.
+pub(super) struct Plans {
+    /// By thread.
+    pub(super) plans: Vec<Plan>,
+    /// The locks that they are cut at.
+    pub(super) cuts: Vec<usize>,
+    pub(super) maps: Maps,
+    pub(super) sure: Sure,
+}
+
+/// Works it all out.
+pub(super) fn plans(world: &World, objects: &Objects, blind: &[Kind]) -> Plans {
     let (registers, maps) = values::analyse(world, &initial(world));
     let feet = Feet { world, objects, maps: &maps, blind };
     let threads = world.threads.len();
@@ -150,7 +157,7 @@ pub(super) fn plans(
             Plan { graph, future, without, inside: none.clone(), enters: none, waits }
         })
         .collect();
-    if !world.setting.tso {
+    if !world.setting.model.has_buffers() {
         let held: Vec<_> = (0..threads)
             .map(|thread| held(world, thread, &plans[thread].graph, &takes[thread], &cuts))
             .collect();
@@ -164,20 +171,26 @@ pub(super) fn plans(
                     Some(Op::MapEntry { .. }) => !world.shape().two_levels,
                     _ => false,
                 };
-                pure && !takes[thread][number].is_empty() && !steps[thread][number].meets(&tries)
+                // A lock may be gone when it is put off.
+                let stays = |lock: &usize| world.life_of_lock(*lock).is_none();
+                pure && takes[thread][number].iter().all(stays)
+                    && !takes[thread][number].is_empty()
+                    && !steps[thread][number].meets(&tries)
             };
             // What may have to wait for others is no step that follows at once: a
             // deadlock is just that it does not.
             let waits = |number: usize| {
                 let op = world.code(thread).step(number).map(|(op, _)| op);
-                !takes[thread][number].is_empty() || matches!(op, Some(Op::Post { .. }))
+                !takes[thread][number].is_empty()
+                    || matches!(op, Some(Op::Post { .. } | Op::GraceWait { .. }))
             };
             let (inside, enters) = inside(&plans[thread].graph, &right, &waits, &movers);
             plans[thread].inside = inside;
             plans[thread].enters = enters;
         }
     }
-    (plans, cuts, maps)
+    let sure = Sure::of(&feet, &registers, &plans);
+    Plans { plans, cuts, maps, sure }
 }
 
 /// Frames that are behind something at the beginning.

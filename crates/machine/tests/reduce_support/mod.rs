@@ -16,7 +16,7 @@ use shootdown_machine::model::{self, Found};
 use shootdown_machine::outcome;
 use shootdown_machine::reduce::Kind;
 use shootdown_machine::sets::Sets;
-use shootdown_machine::setting::Setting;
+use shootdown_machine::setting::{MemoryModel, Setting};
 use shootdown_machine::world::World;
 use shootdown_step::{Lowered, Target, lower};
 
@@ -47,18 +47,20 @@ pub struct Answer {
     pub what: (What, What),
     pub states: u64,
     pub ideal_states: u64,
+    /// There was a word that only counts, to the end of the search.
+    pub renumbers: bool,
     pub found: Found,
 }
 
 /// The variants of a file that can be run.
-pub fn tests_of(path: &Path, tso: bool, keep_dead: bool) -> Vec<Test> {
+pub fn tests_of(path: &Path, model: MemoryModel, keep_dead: bool) -> Vec<Test> {
     let text = litmus::read_file(path).expect("it can be read");
     let name = path.file_stem().unwrap().to_str().unwrap();
-    tests_of_text(name, &text, tso, keep_dead)
+    tests_of_text(name, &text, model, keep_dead)
 }
 
 /// The same for a text.
-pub fn tests_of_text(file: &str, text: &str, tso: bool, keep_dead: bool) -> Vec<Test> {
+pub fn tests_of_text(file: &str, text: &str, model: MemoryModel, keep_dead: bool) -> Vec<Test> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../litmus");
     let source = litmus::Directories(vec![root]);
     let variants = match litmus::variants(file, text, &source) {
@@ -67,9 +69,8 @@ pub fn tests_of_text(file: &str, text: &str, tso: bool, keep_dead: bool) -> Vec<
     };
     let mut tests = Vec::new();
     for variant in variants {
-        let memory = if tso { "tso" } else { "sc" };
         let dead = if keep_dead { " keeping the dead" } else { "" };
-        let name = format!("{file} {variant} {memory}{dead}");
+        let name = format!("{file} {variant} {model}{dead}");
         let program = match litmus::check_source(file, text, &source, &variant) {
             Ok(program) => program,
             Err(why) => {
@@ -78,7 +79,7 @@ pub fn tests_of_text(file: &str, text: &str, tso: bool, keep_dead: bool) -> Vec<
             }
         };
         let setting =
-            Setting { keep_dead, ..Setting::of(&program, tso, &[]).expect("its own dials") };
+            Setting { keep_dead, ..Setting::of(&program, model, &[]).expect("its own dials") };
         let both =
             [Target::Machine, Target::Ideal].map(|target| lower(&program, target, setting.dials()));
         match both {
@@ -131,7 +132,14 @@ pub fn answer(test: &Test, reductions: Reductions, most: u64, blind: &[Kind]) ->
     let ideal = make(&test.ideal, Target::Ideal, test.setting, Ideal::default(), blind);
     let legal =
         model::search(&ideal, &options, &|_| 0, &|state| outcome::comparable(&ideal, state, &list));
-    let machine = make(&test.machine, Target::Machine, test.setting, Sets::default(), blind);
+    let mut machine = make(&test.machine, Target::Machine, test.setting, Sets::default(), blind);
+    if reductions != NONE {
+        let words = list.iter().chain(&shown).filter_map(|what| match what {
+            outcome::Observable::Word(word) => Some(*word),
+            _ => None,
+        });
+        machine = machine.renumbering(&words.collect());
+    }
     let ends = |state: &_| match test.ideal.refusal {
         Some(_) => 0,
         None => {
@@ -148,6 +156,7 @@ pub fn answer(test: &Test, reductions: Reductions, most: u64, blind: &[Kind]) ->
         what: (what(&found), what(&legal)),
         states: found.states,
         ideal_states: legal.states,
+        renumbers: machine.renumbers(),
         found,
     })
 }

@@ -53,8 +53,10 @@ fn word(kind: Kind) -> &'static str {
         Kind::Iotlb => "iotlb",
         Kind::Atc => "atc",
         Kind::Tlb => "tlb",
+        Kind::RootRegister => "context",
         Kind::SoftTlb => "swtlb",
         Kind::Context => "...",
+        Kind::Record => "record",
         Kind::Truth => "condition",
     }
 }

@@ -1,9 +1,10 @@
 //! Calls: of functions, of callbacks of subscribers, of user-level operations.
 
 use shootdown_litmus::primitives::UserCall;
-use shootdown_litmus::program::{ContractKind, FieldId, FunctionId};
-use shootdown_litmus::{Name, Span, Type};
+use shootdown_litmus::program::{ContractKind, FunctionId};
+use shootdown_litmus::{Name, Span};
 
+use super::objects::Walk;
 use super::{Binding, Builder, Cursor, Result, Target, sum, unsupported};
 use crate::code::{ContractCall, Node};
 use crate::expr::{Expr, Reg};
@@ -54,11 +55,13 @@ impl Builder<'_, '_> {
             self.step(at, Op::Begin { contract: number, arguments: wanted }, span, name);
         }
         match self.cx.target {
-            Target::Machine => self.inline(at, id, env, into)?,
+            Target::Machine => {
+                self.promised += 1;
+                let inlined = self.inline(at, id, env, into);
+                self.promised -= 1;
+                inlined?;
+            }
             Target::Ideal => {
-                if contract.kind == ContractKind::LazyFree {
-                    self.refuse("`lazyfree` is not specified yet", contract.span);
-                }
                 if !silent {
                     self.step(at, Op::Moment { contract: number }, span, name);
                 }
@@ -129,47 +132,8 @@ impl Builder<'_, '_> {
         entry: Option<&Expr>,
         span: Span,
     ) -> Result<()> {
-        let program = self.cx.program;
-        for subscription in &program.subscriptions {
-            if subscription.space.index() != self.space {
-                continue;
-            }
-            for (name, id) in &subscription.callbacks {
-                if !names.contains(&&**name) {
-                    continue;
-                }
-                let function = &program.functions[id.index()];
-                let mut addresses = [start.clone(), end.clone()].into_iter();
-                let mut arguments = Vec::new();
-                for local in &function.body.locals[..function.body.parameters] {
-                    arguments.push(match local.ty {
-                        Type::Record(record) => {
-                            let fields = &program.records[record.0 as usize].fields;
-                            let mut values = std::collections::HashMap::new();
-                            for (index, field) in fields.iter().enumerate() {
-                                let value = match &*field.name {
-                                    "start" => start.clone(),
-                                    "end" => end.clone(),
-                                    "mm" => Expr::Const(self.space as i64 + 1),
-                                    _ => continue,
-                                };
-                                values.insert(FieldId(index as u32), value);
-                            }
-                            self.records.push(values);
-                            Binding::Record(self.records.len() - 1)
-                        }
-                        Type::Space => Binding::Value(Expr::Const(self.space as i64 + 1)),
-                        Type::Pte => Binding::Value(entry.cloned().unwrap_or(Expr::Const(0))),
-                        Type::VirtAddr | Type::Long | Type::IntPtr => {
-                            Binding::Value(addresses.next().unwrap_or(Expr::Const(0)))
-                        }
-                        _ => Binding::Value(Expr::Const(0)),
-                    });
-                }
-                self.call(at, *id, arguments, None, span)?;
-            }
-        }
-        Ok(())
+        let walk = Walk { names, start, end, entry, refused: None, only: None, span };
+        self.walk_list(at, &walk)
     }
 
     /// A call of a user program: the function of the file that is its path.
@@ -224,8 +188,14 @@ impl Builder<'_, '_> {
         span: Span,
         name: &Name,
     ) -> Result<()> {
+        if self.cx.shape.cpus_have_contexts {
+            return flush_without_a_tlb(name, span);
+        }
         let (start, end) = range.clone().unwrap_or((Expr::Const(1), self.last_address()));
         let range = range.map(|(start, end)| crate::op::Range { start, end });
+        if !local {
+            self.interrupt_for_flush(at, span, name);
+        }
         self.step(at, Op::FlushCpu { space: self.space, range, local }, span, name);
         if self.cx.dials.cpu_flush_notifies && !local {
             self.tell(at, &start, &end, span)?;
@@ -258,4 +228,14 @@ impl Builder<'_, '_> {
             [] => (Expr::Const(1), self.last_address()),
         }
     }
+}
+
+/// Where CPUs have contexts, which of them a flush reaches is what the test is
+/// about.
+pub(super) fn flush_without_a_tlb<T>(name: &Name, span: Span) -> Result<T> {
+    let why = format!(
+        "`{name}` does not say which CPUs it reaches, and CPUs have contexts here; write \
+         `tlb_flush_tag(TLB, tag)` or `flush_context(context)` for each"
+    );
+    unsupported(why, span)
 }

@@ -11,21 +11,27 @@
 
 mod actions;
 mod calls;
+mod contexts;
 mod faults;
-mod live;
+pub(crate) mod live;
+mod objects;
+
+pub use objects::WALK;
 
 use std::collections::HashMap;
 
-use shootdown_litmus::primitives::Order;
+use shootdown_litmus::primitives::{Order, Primitive};
 use shootdown_litmus::program::{
-    Body, Expr as TextExpr, ExprKind, FieldId, Function, FunctionId, OpKind, Place, PlaceKind,
+    Body, Expr as TextExpr, ExprKind, FieldId, Function, FunctionId, GlobalId, GlobalKind, OpKind,
+    Place, PlaceKind,
 };
 use shootdown_litmus::{Name, Program, Span, Type};
 
 use crate::code::{ContractCall, Node, NodeId, Refusal, Site, ThreadCode, Variable};
 use crate::expr::{Expr, Reg};
+use crate::memory::MemoryModel;
 use crate::op::{Access, Op};
-use crate::shape::{ObjectShape, Shape};
+use crate::shape::{ObjectShape, ReaderDomain, Shape};
 
 /// What the steps are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,16 +45,20 @@ pub enum Target {
 /// What the kernel and the memory model make of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dials {
-    /// CPUs have store buffers: full fences are steps.
-    pub tso: bool,
+    /// What a fence orders: nothing under `sc`, so it is no step there.
+    pub model: MemoryModel,
     /// A CPU flush tells the secondary TLBs (since 6.6).
     pub cpu_flush_notifies: bool,
     /// `range_end` tells them (until 6.5).
     pub range_end_invalidates: bool,
+    /// If a subscriber refuses a range, those that took it get its end.
+    pub failed_start_ends: bool,
+    /// A CPU flush is sent as an interrupt.
+    pub flush_by_ipi: bool,
 }
 
 /// A program as steps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lowered {
     /// What there is.
     pub shape: Shape,
@@ -103,6 +113,10 @@ pub fn lower(program: &Program, target: Target, dials: Dials) -> Result<Lowered>
         tables: HashMap::new(),
     };
     lowering.shape.two_levels |= lowering.uses_upper_entries();
+    if lowering.turns_interrupts_off() {
+        // Known before the first flush is written out.
+        lowering.shape.readers(ReaderDomain::Interrupts);
+    }
     if target == Target::Ideal {
         lowering.zero_frames();
     }
@@ -118,7 +132,9 @@ pub fn lower(program: &Program, target: Target, dials: Dials) -> Result<Lowered>
         let rest = if frame.site.is_some() { None } else { Some(0) };
         frame.words.resize(shape.words_per_frame, rest);
     }
-    Ok(Lowered { shape, threads, contracts, refusal, notes })
+    let mut lowered = Lowered { shape, threads, contracts, refusal, notes };
+    contexts::admit(&mut lowered, program, target, dials)?;
+    Ok(lowered)
 }
 
 /// Ideal memory: what a call leaves behind has words of its own.
@@ -158,12 +174,24 @@ struct Lowering<'p> {
 }
 
 impl Lowering<'_> {
-    fn uses_upper_entries(&self) -> bool {
-        use shootdown_litmus::primitives::{Action, Level};
+    /// Whether the text calls a primitive of this sort anywhere.
+    fn calls(&self, which: impl Fn(&Primitive) -> bool) -> bool {
         let bodies = self.program.functions.iter().map(|function| &function.body);
         let threads = self.program.threads.iter().map(|thread| &thread.body);
-        bodies.chain(threads).flat_map(|body| &body.ops).any(|op| match &op.kind {
-            OpKind::Primitive { primitive, .. } => matches!(
+        let mut ops = bodies.chain(threads).flat_map(|body| &body.ops);
+        ops.any(|op| matches!(&op.kind, OpKind::Primitive { primitive, .. } if which(primitive)))
+    }
+
+    fn turns_interrupts_off(&self) -> bool {
+        use shootdown_litmus::primitives::{Action, ReaderOp, Readers, Tag};
+        let off = Action::Reader(Readers::Interrupts, ReaderOp::Enter);
+        self.calls(|row| row.action == off || row.has(Tag::Interrupts))
+    }
+
+    fn uses_upper_entries(&self) -> bool {
+        use shootdown_litmus::primitives::{Action, Level};
+        self.calls(|primitive| {
+            matches!(
                 primitive.action,
                 Action::Populate
                     | Action::AllocTable
@@ -171,9 +199,9 @@ impl Lowering<'_> {
                     | Action::SetEntry(Level::Pmd, _)
                     | Action::ReadEntry(Level::Pmd)
                     | Action::WriteProtectEntry(Level::Pmd)
+                    | Action::WriteBack(Level::Pmd)
                     | Action::ClearEntry { level: Level::Pmd, .. }
-            ),
-            _ => false,
+            )
         })
     }
 
@@ -200,14 +228,34 @@ impl Lowering<'_> {
 enum Binding {
     Value(Expr),
     Record(usize),
+    /// A record that all threads see.
+    Shared(GlobalId),
     /// A record pointer that was not set yet.
     NoRecord,
+}
+
+/// A record, as far as a pointer to it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RecordRef {
+    /// A variable of the thread.
+    Private(usize),
+    /// A record that all threads see.
+    Shared(GlobalId),
 }
 
 /// The locals of one copy of a body.
 #[derive(Clone, Debug)]
 struct Env {
     locals: Vec<Binding>,
+}
+
+impl From<RecordRef> for Binding {
+    fn from(record: RecordRef) -> Binding {
+        match record {
+            RecordRef::Private(record) => Binding::Record(record),
+            RecordRef::Shared(global) => Binding::Shared(global),
+        }
+    }
 }
 
 struct Builder<'l, 'p> {
@@ -223,6 +271,22 @@ struct Builder<'l, 'p> {
     handlers: Vec<FunctionId>,
     /// Results that only a contract could know.
     unknown: Vec<(Reg, Span, Name)>,
+    /// Functions with a contract that are being written out.
+    promised: usize,
+    /// Choices that ideal memory makes as well.
+    choices: Vec<Choice>,
+    /// Fields of shared records that an expression reads: where each is kept,
+    /// and its place. They are read before whatever comes next.
+    reads: Vec<(Reg, Expr, Expr, Span)>,
+}
+
+/// A choice of a thread.
+#[derive(Clone, Debug)]
+struct Choice {
+    node: NodeId,
+    /// Where what was chosen stays.
+    kept: Reg,
+    span: Span,
 }
 
 /// Where the next node goes.
@@ -241,6 +305,18 @@ impl<'l, 'p> Builder<'l, 'p> {
             functions: Vec::new(),
             handlers: Vec::new(),
             unknown: Vec::new(),
+            promised: 0,
+            choices: Vec::new(),
+            reads: Vec::new(),
+        }
+    }
+
+    /// Reads what the expressions so far need of shared records.
+    fn read_fields(&mut self, at: &mut Cursor) {
+        let name: Name = "load".into();
+        for (into, pointer, index, span) in std::mem::take(&mut self.reads) {
+            let access = Access::Load(Order::Once);
+            self.step(at, Op::Access { into: Some(into), pointer, index, access }, span, &name);
         }
     }
 
@@ -271,6 +347,18 @@ impl<'l, 'p> Builder<'l, 'p> {
                 number,
             });
         }
+        for (at, choice) in std::mem::take(&mut self.choices).into_iter().enumerate() {
+            if self.leads_back(choice.node) {
+                // Only the last of several choices would be compared.
+                self.refuse("a choice in a loop is not compared with ideal memory", choice.span);
+            }
+            variables.push(Variable {
+                local: u32::MAX,
+                name: format!("choice{}", at + 1).into(),
+                register: Some(choice.kept),
+                number: true,
+            });
+        }
         let mut initial = Vec::new();
         for (local, value) in &thread.init {
             if let Binding::Value(Expr::Reg(reg)) = &env.locals[local.index()] {
@@ -290,6 +378,21 @@ impl<'l, 'p> Builder<'l, 'p> {
         Ok(code)
     }
 
+    /// Whether a node can be reached from itself.
+    fn leads_back(&self, node: NodeId) -> bool {
+        let mut seen = vec![false; self.nodes.len()];
+        let mut open = live::successors(&self.nodes[node]);
+        while let Some(at) = open.pop() {
+            if at == node {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[at], true) {
+                open.extend(live::successors(&self.nodes[at]));
+            }
+        }
+        false
+    }
+
     fn refuse(&mut self, why: impl Into<String>, span: Span) {
         if self.cx.target == Target::Ideal && self.cx.refusal.is_none() {
             self.cx.refusal = Some(Refusal { why: why.into(), span });
@@ -307,12 +410,14 @@ impl<'l, 'p> Builder<'l, 'p> {
     }
 
     fn set(&mut self, at: &mut Cursor, into: Reg, value: Expr) {
+        self.read_fields(at);
         let next = self.fresh();
         self.nodes[*at] = Node::Set { value, into, next };
         *at = next;
     }
 
     fn step(&mut self, at: &mut Cursor, op: Op, span: Span, name: &Name) -> NodeId {
+        self.read_fields(at);
         let next = self.fresh();
         let site = Site { span, functions: self.functions.clone(), name: name.clone() };
         self.nodes[*at] = Node::Step { op, next, fault: None, number: 0, site };
@@ -363,13 +468,16 @@ impl<'l, 'p> Builder<'l, 'p> {
                 OpKind::Set { local, value } => {
                     if let Type::Record(_) = value.ty {
                         let record = self.record(&env, value)?;
-                        match (&env.locals[local.index()], record) {
-                            (Binding::Record(old), Some(new)) if *old != new => {
+                        let known = match &env.locals[local.index()] {
+                            Binding::Record(old) => Some(RecordRef::Private(*old)),
+                            Binding::Shared(old) => Some(RecordRef::Shared(*old)),
+                            _ => None,
+                        };
+                        match (known, record) {
+                            (Some(old), Some(new)) if old != new => {
                                 return unsupported("a record pointer that changes", span);
                             }
-                            (Binding::NoRecord, Some(new)) => {
-                                env.locals[local.index()] = Binding::Record(new)
-                            }
+                            (None, Some(new)) => env.locals[local.index()] = new.into(),
                             _ => {}
                         }
                     } else {
@@ -385,8 +493,17 @@ impl<'l, 'p> Builder<'l, 'p> {
                         Type::Record(_) => return unsupported("a record inside of a record", span),
                         _ => self.expr(&env, value)?,
                     };
-                    let into = self.field_register(&env, record, *field)?;
-                    self.set(&mut at, into, value);
+                    if let Some(RecordRef::Shared(global)) = self.record(&env, record)? {
+                        let pointer = Expr::Const(self.cx.shape.address_of(global.0));
+                        let index = Expr::Const(i64::from(field.0));
+                        let access = Access::Store(Order::Once, value);
+                        let name: Name = "store".into();
+                        let op = Op::Access { into: None, pointer, index, access };
+                        self.step(&mut at, op, span, &name);
+                    } else {
+                        let into = self.field_register(&env, record, *field)?;
+                        self.set(&mut at, into, value);
+                    }
                 }
                 OpKind::Load { into, place } => {
                     let into = self.target(&env, into.index(), span)?;
@@ -427,6 +544,7 @@ impl<'l, 'p> Builder<'l, 'p> {
                 }
                 OpKind::Branch { condition, yes, no } => {
                     let condition = self.expr(&env, condition)?;
+                    self.read_fields(&mut at);
                     let (yes, no) = (starts[yes.index()], starts[no.index()]);
                     self.nodes[at] = match condition.constant() {
                         Some(0) => Node::Jump(no),
@@ -440,11 +558,13 @@ impl<'l, 'p> Builder<'l, 'p> {
                         let value = self.expr(&env, value)?;
                         self.set(&mut at, into, value);
                     }
+                    self.read_fields(&mut at);
                     self.nodes[at] = Node::Jump(after);
                     continue;
                 }
             }
             let next = starts.get(index + 1).copied().unwrap_or(after);
+            self.read_fields(&mut at);
             self.nodes[at] = Node::Jump(next);
         }
         Ok(starts.first().copied().unwrap_or(after))
@@ -452,7 +572,7 @@ impl<'l, 'p> Builder<'l, 'p> {
 
     fn argument(&mut self, env: &Env, value: &TextExpr) -> Result<Binding> {
         if matches!(value.ty, Type::Record(_)) {
-            return Ok(self.record(env, value)?.map_or(Binding::NoRecord, Binding::Record));
+            return Ok(self.record(env, value)?.map_or(Binding::NoRecord, Binding::from));
         }
         Ok(Binding::Value(self.expr(env, value)?))
     }
@@ -466,18 +586,25 @@ impl<'l, 'p> Builder<'l, 'p> {
         }
     }
 
-    fn record(&self, env: &Env, value: &TextExpr) -> Result<Option<usize>> {
+    fn record(&self, env: &Env, value: &TextExpr) -> Result<Option<RecordRef>> {
+        let of_local = |local: usize| match &env.locals[local] {
+            Binding::Record(record) => Some(RecordRef::Private(*record)),
+            Binding::Shared(global) => Some(RecordRef::Shared(*global)),
+            _ => None,
+        };
         match &value.kind {
-            ExprKind::Local(local) => match &env.locals[local.index()] {
-                Binding::Record(record) => Ok(Some(*record)),
-                _ => Ok(None),
-            },
+            ExprKind::Local(local) => Ok(of_local(local.index())),
             ExprKind::Const(_) => Ok(None),
+            ExprKind::Address(global)
+                if matches!(
+                    self.cx.program.globals[global.index()].kind,
+                    GlobalKind::Record(_)
+                ) =>
+            {
+                Ok(Some(RecordRef::Shared(*global)))
+            }
             ExprKind::AddressOf(place) => match &place.kind {
-                PlaceKind::Local(local) => match &env.locals[local.index()] {
-                    Binding::Record(record) => Ok(Some(*record)),
-                    _ => Ok(None),
-                },
+                PlaceKind::Local(local) => Ok(of_local(local.index())),
                 _ => unsupported("a pointer to a record that is not a variable", value.span),
             },
             _ => unsupported("a record that is not a variable of the thread", value.span),
@@ -487,6 +614,19 @@ impl<'l, 'p> Builder<'l, 'p> {
     fn field(&mut self, env: &Env, record: &TextExpr, field: FieldId, ty: Type) -> Result<Expr> {
         let Some(record_id) = self.record(env, record)? else {
             return unsupported("a field of a record that nobody made", record.span);
+        };
+        let record_id = match record_id {
+            RecordRef::Private(record) => record,
+            RecordRef::Shared(global) => {
+                if let Some(lock) = self.cx.shape.lock_of_field.get(&(global.0, field.0)) {
+                    return Ok(Expr::Const(*lock as i64 + 1));
+                }
+                let into = self.register(Type::Int);
+                let pointer = Expr::Const(self.cx.shape.address_of(global.0));
+                let index = Expr::Const(i64::from(field.0));
+                self.reads.push((into, pointer, index, record.span));
+                return Ok(Expr::Reg(into));
+            }
         };
         if let Some(value) = self.records[record_id].get(&field) {
             return Ok(value.clone());
@@ -514,6 +654,7 @@ impl<'l, 'p> Builder<'l, 'p> {
                 Binding::Value(value) => value.clone(),
                 // A record is only ever tested for NULL here.
                 Binding::Record(record) => Expr::Const(*record as i64 + 1),
+                Binding::Shared(global) => Expr::Const(self.cx.shape.address_of(global.0)),
                 Binding::NoRecord => Expr::Const(0),
             },
             ExprKind::Address(global) => Expr::Const(self.cx.shape.address_of(global.0)),
@@ -533,6 +674,11 @@ impl<'l, 'p> Builder<'l, 'p> {
 
     /// The address of a place in shared memory.
     fn address_of(&mut self, env: &Env, place: &Place) -> Result<Expr> {
+        if let PlaceKind::GlobalField(global, field) = &place.kind
+            && let Some(lock) = self.cx.shape.lock_of_field.get(&(global.0, field.0))
+        {
+            return Ok(Expr::Const(*lock as i64 + 1));
+        }
         let (pointer, index) = self.pointer(env, place)?;
         let word = pointer.constant().is_some_and(|pointer| pointer >= crate::value::WORD_BASE);
         if !word && index != Expr::Const(0) {
