@@ -254,7 +254,11 @@ fn lost(zoo: &Zoo) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (at, line) in zoo.table.lines().enumerate().filter(|(_, line)| is_found(line)) {
         let Some(name) = line.split('`').nth(1) else { continue };
-        let still = zoo.files.get(name).map(|text| bug(text)).is_some_and(|bug| bug.clear && bug.found.is_some());
+        let still = zoo
+            .files
+            .get(name)
+            .map(|text| bug(text))
+            .is_some_and(|bug| bug.clear && bug.found.is_some());
         if !still {
             let message = format!(
                 "`{name}` was found and clear and is not any more; mend its file: the table only \

@@ -100,6 +100,11 @@ fn the_controls_come_out_the_same() {
 }
 
 #[test]
+fn the_disputes_come_out_the_same() {
+    whole("disputes");
+}
+
+#[test]
 fn the_zoo_comes_out_the_same() {
     whole("zoo");
 }
