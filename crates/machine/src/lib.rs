@@ -19,4 +19,6 @@ pub mod sets;
 pub mod setting;
 pub mod state;
 pub mod tables;
+pub mod views;
+pub mod weak;
 pub mod world;

@@ -12,7 +12,12 @@ use crate::world::{Failed, Seen};
 type Outcome = Result<bool, Failed>;
 
 impl<M: Mmu> Machine<M> {
-    fn slot_of(&self, state: &State, thread: usize, at: &EntryAt) -> Result<Slot, Failed> {
+    pub(crate) fn slot_of(
+        &self,
+        state: &State,
+        thread: usize,
+        at: &EntryAt,
+    ) -> Result<Slot, Failed> {
         let pointer = self.value(state, thread, at.pointer());
         match at {
             EntryAt::Lower(_) => self.world.entry_slot(pointer),

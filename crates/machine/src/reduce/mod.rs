@@ -230,6 +230,11 @@ impl<M: Mmu> Machine<M> {
     pub fn independent(&self, state: &State, process: Process) -> bool {
         let Process::Thread(thread) = process else { return false };
         let world = &self.world;
+        // What a step meets in memory depends on views, which the footprints do
+        // not know.
+        if world.weak.is_some() {
+            return false;
+        }
         if !self.mmu.reducible() || state.get(world.error) != 0 || !world.alive(state, thread) {
             return false;
         }
