@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use shootdown_explore::{Options, Outcome, Stop};
 use shootdown_litmus::program::ContractKind;
-use shootdown_litmus::{Diagnostics, Program, Sources, Span, Variant, check_source};
+use shootdown_litmus::{Diagnostics, Program, Sources, Span, Variant};
 use shootdown_machine::ideal::Ideal;
 use shootdown_machine::machine::Machine;
 use shootdown_machine::model::{self, Found, Run, failed_of, search};
@@ -26,7 +26,7 @@ use shootdown_step::{Lowered, MemoryModel, Target, lower};
 use crate::block::block;
 use crate::classify::{Ends, Named, name_outcome};
 use crate::judge::judge;
-use crate::request::{Chosen, Request};
+use crate::request::Request;
 use crate::shorten::shorten;
 use crate::story::Story;
 use crate::timeline::Place;
@@ -101,9 +101,10 @@ pub fn read(
     variant: &Variant,
     request: &Request,
 ) -> Result<Subject, Refused> {
-    let chosen =
-        Chosen { sources, machine: request.machine.as_deref(), kernel: request.kernel.as_deref() };
-    let program = check_source(name, text, &chosen, variant).map_err(Refused::Input)?;
+    let program = request.read(name, text, sources, variant).map_err(Refused::Input)?;
+    if let Some(why) = request.missing_include(&program) {
+        return Err(Refused::Input(Diagnostics::whole_file(name, why)));
+    }
     prepare(program, request)
 }
 
@@ -113,7 +114,7 @@ pub fn read(
 ///
 /// What the checker has no meaning for.
 pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refused> {
-    order_queues(&mut program, request);
+    order_queues(&mut program, &request.params);
     let not_covered = |program: Program, why: String, span: Span| {
         Err(Refused::NotCovered { program: Box::new(program), why, span })
     };
@@ -170,9 +171,9 @@ pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refus
 }
 
 /// The order of a queue is a dial that is named after the queue.
-fn order_queues(program: &mut Program, request: &Request) {
+pub fn order_queues(program: &mut Program, params: &[(String, String)]) {
     use shootdown_litmus::program::{ObjectKind, Param};
-    for (name, value) in &request.params {
+    for (name, value) in params {
         let queue = program.objects.iter().find(|object| {
             *object.name == **name && matches!(object.kind, ObjectKind::Queue { .. })
         });
@@ -208,13 +209,39 @@ pub(crate) struct Explored {
     pub(crate) options: Options,
 }
 
-/// Explores a test.
-pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) -> Explored {
+/// What a search is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A run to everything that is violated.
+    Runs,
+    /// What is violated, and runs to ends that ideal memory lacks: they say what.
+    Codes,
+    /// A run to an end that ideal memory lacks.
+    WrongEnd,
+}
+
+/// Explores a test. If another one has the same ideal memory and was explored
+/// in the same way, that need not be done again.
+pub(crate) fn explore(
+    subject: &Subject,
+    request: &Request,
+    wanted: Wanted,
+    known: Option<(&Subject, &Explored)>,
+) -> Explored {
     let mut options = request.options();
     let compared = outcome::compared(&subject.lowered, &subject.ideal);
     let mut allowed = BTreeSet::new();
     let (mut ideal_states, mut ideal_stopped) = (0, None);
-    if subject.refusal.is_none() {
+    let known = known.filter(|(other, explored)| {
+        other.ideal == subject.ideal
+            && other.refusal.is_none()
+            && explored.ends.compared == compared
+    });
+    if let Some((_, explored)) = known.filter(|_| subject.refusal.is_none()) {
+        ideal_states = explored.ideal_states;
+        ideal_stopped.clone_from(&explored.ideal_stopped);
+        allowed.clone_from(&explored.ends.allowed);
+    } else if subject.refusal.is_none() {
         let (world, slots) = World::new(subject.ideal.clone(), Target::Ideal, subject.setting);
         let ideal = Machine::new(world, slots, Ideal::default());
         let found = search(&ideal, &options, &|_| 0, &|state| {
@@ -226,7 +253,14 @@ pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) ->
     }
     let shown = outcome::shown(&subject.program, &subject.lowered);
     let (world, slots) = World::new(subject.lowered.clone(), Target::Machine, subject.setting);
-    let machine = Machine::new(world, slots, Sets::default());
+    let mut machine = Machine::new(world, slots, Sets::default());
+    if request.renumber {
+        let looked_at = shown.iter().chain(&compared).filter_map(|what| match what {
+            Observable::Word(word) => Some(*word),
+            _ => None,
+        });
+        machine = machine.renumbering(&looked_at.collect());
+    }
     let ends = Ends { compared, allowed };
     let judges = subject.refusal.is_none() && ideal_stopped.is_none();
     let wrong = |state: &State| -> u64 {
@@ -238,11 +272,17 @@ pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) ->
         machine.orbit(state, &mut |state| wrong |= !ends.allows(&machine, state));
         u64::from(wrong) << model::OUTCOME
     };
-    options.first_violation_only = first_only;
-    if first_only {
-        options.properties = 1 << model::OUTCOME;
+    match wanted {
+        Wanted::Runs => options.trapped = true,
+        Wanted::Codes => {
+            options.trapped = true;
+            options.witnessed = 1 << model::OUTCOME;
+        }
+        Wanted::WrongEnd => {
+            options.first_violation_only = true;
+            options.properties = 1 << model::OUTCOME;
+        }
     }
-    options.trapped = !first_only;
     let keep = |state: &State| {
         let mut list: Vec<i64> =
             shown.iter().map(|what| outcome::observe(&machine, state, *what)).collect();
@@ -256,7 +296,7 @@ pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) ->
 /// Why a search did not cover everything.
 pub(crate) fn incomplete(found: &Found) -> Option<String> {
     let cut = |why: Failed| {
-        found.violations.iter().any(|(property, _)| failed_of(*property) == Some(why))
+        (0..u64::BITS).any(|bit| found.broken >> bit & 1 != 0 && failed_of(bit) == Some(why))
     };
     stopped(found.outcome, found.states).or_else(|| {
         if cut(Failed::Frames) {
@@ -297,7 +337,7 @@ pub(crate) fn stopped(outcome: Outcome, states: u64) -> Option<String> {
 /// Checks a test.
 pub fn check(subject: &Subject, request: &Request) -> Checked {
     let begun = Instant::now();
-    let explored = explore(subject, request, false);
+    let explored = explore(subject, request, Wanted::Runs, None);
     let mut verdicts = Verdicts { subject, explored: &explored, list: BTreeMap::new() };
     verdicts.violations();
     verdicts.outcomes();
@@ -305,7 +345,7 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
     let violated = list.iter().any(|verdict| matches!(verdict.status, Status::Violated(_)));
     let complete = incomplete(&explored.found).is_none() && explored.ideal_stopped.is_none();
     let guards = (request.guards && !violated && complete)
-        .then(|| crate::guards::guards(&subject.program, request));
+        .then(|| crate::guards::guards(subject, &explored, request));
     let mut checked = Checked {
         test: subject.program.header.name.to_string(),
         file: file_name(&subject.program),
@@ -332,10 +372,28 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
     checked
 }
 
+/// The codes of what is violated, and nothing else of a verdict. `known` is
+/// another test with what was found, which may save half of the work.
+pub(crate) fn codes(
+    subject: &Subject,
+    request: &Request,
+    known: (&Subject, &Explored),
+) -> Vec<&'static str> {
+    let explored = explore(subject, request, Wanted::Codes, Some(known));
+    let mut verdicts = Verdicts { subject, explored: &explored, list: BTreeMap::new() };
+    verdicts.outcomes();
+    let mut found: BTreeSet<&str> = verdicts.list.into_keys().collect();
+    let broken = (0..u64::BITS).filter(|bit| explored.found.broken >> bit & 1 != 0);
+    found.extend(broken.filter_map(property_name).map(|(code, _)| code));
+    found.extend(explored.found.deadlock.as_ref().map(|_| "deadlock"));
+    found.extend(explored.found.trapped.as_ref().map(|_| "PROGRESS"));
+    CODES.into_iter().filter(|code| found.contains(code)).collect()
+}
+
 /// The machine of a test and a shortest run to an end that ideal memory lacks,
 /// to be played elsewhere.
 pub fn wrong_end(subject: &Subject, request: &Request) -> Option<(Machine<Sets>, Run)> {
-    let explored = explore(subject, request, true);
+    let explored = explore(subject, request, Wanted::WrongEnd, None);
     let list = &explored.found.violations;
     let run = list.iter().find(|(property, _)| *property == model::OUTCOME)?.1.clone();
     Some((explored.machine, run))
@@ -459,21 +517,7 @@ impl Verdicts<'_> {
     fn violations(&mut self) {
         let violations = self.explored.found.violations.clone();
         for (property, run) in &violations {
-            let (code, why) = match *property {
-                model::FREE => ("FREE", "a free page can still be reached"),
-                model::RETURN => ("RETURN", "a translation outlives the return of what revoked it"),
-                model::REST => ("REST", "when all is quiet a TLB grants what its table does not"),
-                model::PROGRESS => {
-                    ("PROGRESS", "an access that the table grants may fault for ever")
-                }
-                model::OUTCOME => continue,
-                other => match failed_of(other) {
-                    // Not a finding: what lies behind was not searched.
-                    Some(Failed::Frames | Failed::Endless | Failed::Stores | Failed::Unordered)
-                    | None => continue,
-                    Some(failed) => failed_name(failed),
-                },
-            };
+            let Some((code, why)) = property_name(*property) else { continue };
             let violation = self.story(run).violation(code, why);
             self.add(code, violation);
         }
@@ -520,7 +564,8 @@ impl Verdicts<'_> {
                 });
                 bits
             };
-            let options = Options { trapped: false, ..explored.options.clone() };
+            let witnessed = u64::MAX << FIRST_END;
+            let options = Options { trapped: false, witnessed, ..explored.options.clone() };
             let again = search(machine, &options, &which, &|_| Vec::new());
             again
                 .violations
@@ -641,12 +686,35 @@ impl Verdicts<'_> {
     }
 }
 
+/// The code of a property of states, and what it means. Ends have none of their
+/// own.
+fn property_name(property: u32) -> Option<(&'static str, &'static str)> {
+    Some(match property {
+        model::FREE => ("FREE", "a free page can still be reached"),
+        model::RETURN => ("RETURN", "a translation outlives the return of what revoked it"),
+        model::REST => ("REST", "when all is quiet a TLB grants what its table does not"),
+        model::PROGRESS => ("PROGRESS", "an access that the table grants may fault for ever"),
+        model::OUTCOME => return None,
+        other => match failed_of(other)? {
+            // Not a finding: what lies behind was not searched.
+            Failed::Frames | Failed::Endless | Failed::Stores | Failed::Unordered => return None,
+            failed => failed_name(failed),
+        },
+    })
+}
+
 /// The code of an error, and what it means.
 fn failed_name(failed: Failed) -> (&'static str, &'static str) {
     match failed {
         Failed::Undefined => ("undefined", "a word that nobody wrote is read"),
-        Failed::Sleep => ("sleep", "this may sleep, and a spin lock is held"),
-        Failed::Unlock => ("unlock", "a lock is dropped that is not held, or never dropped"),
+        Failed::Sleep => (
+            "sleep",
+            "this may sleep, and a spin lock is held, an RCU section open, or interrupts are off",
+        ),
+        Failed::Unlock => (
+            "unlock",
+            "a lock is dropped that is not held, or never dropped, or so a section of readers",
+        ),
         Failed::Range => ("range", "range_start and range_end do not pair"),
         Failed::Warning => ("warning", "a condition that must not hold holds"),
         Failed::Page => ("page", "a pointer leads nowhere, or to a page that is free"),
@@ -655,6 +723,9 @@ fn failed_name(failed: Failed) -> (&'static str, &'static str) {
             ("limit", "not everything was searched")
         }
         Failed::Table => ("TABLE", "a table is given back and a cache still leads to it"),
+        Failed::Walk => {
+            ("TABLE", "a table is given back, and software that walks it reads it later")
+        }
     }
 }
 

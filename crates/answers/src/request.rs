@@ -1,7 +1,9 @@
 //! How a test is checked.
 
 use shootdown_explore::{Limits, Options, Reductions};
-use shootdown_litmus::{Found, Include, SourceError, Sources};
+use shootdown_litmus::{
+    Diagnostics, Found, Include, Program, SourceError, Sources, Variant, check_source,
+};
 pub use shootdown_step::MemoryModel;
 
 /// How a test is checked.
@@ -23,6 +25,8 @@ pub struct Request {
     pub reductions: Reductions,
     /// Registers that nobody reads any more are forgotten.
     pub forget_dead: bool,
+    /// Words that only count are numbered anew.
+    pub renumber: bool,
     /// Look for the steps without which a clean test would not be.
     pub guards: bool,
     /// Is told now and then how far a search has come.
@@ -53,6 +57,7 @@ impl Default for Request {
             threads: 1,
             reductions: Reductions::ALL,
             forget_dead: true,
+            renumber: true,
             guards: false,
             progress: None,
         }
@@ -92,6 +97,58 @@ fn since_6_6(tag: &str) -> bool {
         tag.trim_start_matches('v').split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     version >= (6, 6)
+}
+
+impl Request {
+    /// Reads one variant of a test with the machine and the kernel that are
+    /// asked for.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text.
+    pub fn read(
+        &self,
+        name: &str,
+        text: &str,
+        sources: &dyn Sources,
+        variant: &Variant,
+    ) -> Result<Program, Diagnostics> {
+        let chosen =
+            Chosen { sources, machine: self.machine.as_deref(), kernel: self.kernel.as_deref() };
+        check_source(name, text, &chosen, variant)
+    }
+
+    /// Why a file cannot be had with the machine or the kernel that is asked
+    /// for. Only an included one can be replaced: a file that declares its own
+    /// TLBs, or has its own kernel code, would run as it stands, and the answer
+    /// would be about something else than was asked.
+    pub fn missing_include(&self, program: &Program) -> Option<String> {
+        let includes = |folders: [&str; 2], wanted: &str| {
+            program.files.iter().skip(1).any(|file| {
+                let path = file.name.strip_suffix(".mm").unwrap_or(&file.name);
+                let parts: Vec<&str> = path.split('/').collect();
+                parts.windows(2).any(|two| folders.contains(&two[0]) && two[1] == wanted)
+            })
+        };
+        if let Some(machine) = self.machine.as_deref()
+            && !includes(["machine", "machines"], machine)
+        {
+            return Some(format!(
+                "the file includes no machine that `{machine}` could replace; a file that \
+                 declares its own TLBs is checked without --machine"
+            ));
+        }
+        if let Some(kernel) = self.kernel.as_deref()
+            && !includes(["kernel", "kernels"], kernel)
+        {
+            return Some(format!(
+                "the file includes nothing of a kernel that `{kernel}` could replace; for a file \
+                 with its own functions turn the dials: --param cpu_flush_notifies=yes --param \
+                 range_end_invalidates=no is Linux since 6.6"
+            ));
+        }
+        None
+    }
 }
 
 /// Includes of machines and kernels lead to the ones that were asked for.

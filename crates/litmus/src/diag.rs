@@ -94,7 +94,7 @@ impl Diagnostics {
     }
 
     /// A message about a file as a whole, which has no line to show.
-    pub(crate) fn whole_file(name: &str, message: String) -> Diagnostics {
+    pub fn whole_file(name: &str, message: String) -> Diagnostics {
         let mut files = Files::default();
         let file = files.add(name, "");
         let list = vec![Diagnostic::error(Span { file, start: 0, end: 0 }, message)];

@@ -108,6 +108,8 @@ pub struct Program {
 pub struct Space {
     /// Its name.
     pub name: Name,
+    /// It is the table of devices, and no CPU loads it.
+    pub domain: bool,
     /// Where it is first named.
     pub span: Span,
 }
@@ -218,6 +220,19 @@ pub enum ObjectKind {
         kind: TlbKind,
         /// What it fills from.
         source: TlbSource,
+        /// Its walker reads memory and does not look into the CPUs' caches.
+        noncoherent: bool,
+    },
+    /// `context c -> U : mm, tag 1`: a root register with its tag.
+    Context {
+        /// The TLB that fills from what is loaded.
+        tlb: ObjectId,
+        /// The address space that is loaded at the beginning.
+        space: Option<SpaceId>,
+        /// The tag that is loaded with it.
+        tag: i64,
+        /// Its agent runs, and does not use the address space.
+        lazy: bool,
     },
     /// `swtlb S`.
     SoftTlb,
@@ -230,7 +245,7 @@ pub enum ObjectKind {
     },
     /// `device d : T, pasid 1, order waits`.
     Device {
-        /// The TLB its accesses go through.
+        /// The TLB or context its accesses go through.
         tlb: ObjectId,
         /// Its address space's tag.
         pasid: i64,
@@ -244,8 +259,10 @@ pub enum ObjectKind {
 pub enum TlbSource {
     /// A page table.
     Space(SpaceId),
-    /// Another TLB, or a software TLB.
+    /// Another TLB, a software TLB, or what a context reaches.
     Object(ObjectId),
+    /// What its contexts have loaded; it has so many tags.
+    Contexts(u32),
 }
 
 /// A `ptl` line.
@@ -299,8 +316,8 @@ pub struct Function {
     pub body: Body,
     /// What it promises, if it says so.
     pub contract: Option<Contract>,
-    /// Where it was read.
-    pub origin: Option<Origin>,
+    /// Where it was read: the functions of a kernel that it stands for.
+    pub origins: Vec<Origin>,
     /// Its name in the definition.
     pub span: Span,
 }
@@ -328,6 +345,8 @@ pub enum ContractKind {
     Replace,
     /// `(va)`: a right goes away.
     Downgrade,
+    /// `(va)`: every right goes away, and the contents stay.
+    Revoke,
     /// `(va)`: a right is added.
     Upgrade,
     /// `(va, va)`: what is at the first is at the second afterwards.
@@ -340,6 +359,8 @@ pub enum ContractKind {
     Fork,
     /// The child gets each page of a moment of its own.
     ForkPerPage,
+    /// The address space ends.
+    Exit,
 }
 
 /// `__from("tag", "file", function)`.
@@ -360,8 +381,10 @@ pub enum Agent {
     Cpu(SpaceId),
     /// `D`: a device.
     Device(ObjectId),
-    /// `V`: a guest's CPU behind this TLB.
+    /// `V`: a guest's CPU behind this TLB or context.
     Guest(ObjectId),
+    /// `P0@c`: a CPU with this context.
+    Context(ObjectId),
 }
 
 /// A thread.

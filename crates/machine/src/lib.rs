@@ -6,6 +6,7 @@
 //!                     Machine<Ideal> -> search -> Found
 //! ```
 
+pub mod contexts;
 pub mod contracts;
 pub mod ideal;
 pub mod machine;
@@ -13,6 +14,8 @@ pub mod mmu;
 pub mod model;
 pub mod outcome;
 pub mod pages;
+mod queue;
+pub mod readers;
 pub mod reduce;
 pub mod run;
 pub mod sets;
@@ -20,5 +23,6 @@ pub mod setting;
 pub mod state;
 pub mod tables;
 pub mod views;
+mod walker;
 pub mod weak;
 pub mod world;

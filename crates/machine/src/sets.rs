@@ -12,6 +12,7 @@ use shootdown_step::value::{MOST_FRAMES, entry, page_of_frame};
 
 use crate::mmu::{Answer, Mmu};
 use crate::state::{Slot, Slots, State};
+use crate::walker::Memory;
 use crate::world::World;
 
 /// Sets of a cache. A member of a leaf set is a frame with a right to write or
@@ -32,6 +33,8 @@ pub struct Sets {
     caches: Vec<Cache>,
     /// Sources come before what fills from them.
     order: Vec<usize>,
+    /// What walkers that are not coherent read.
+    memory: Memory,
 }
 
 /// An absent translation that is cached.
@@ -64,17 +67,22 @@ impl Sets {
         let shape = world.shape();
         let (cache, is) = (&self.caches[at], &shape.caches[at]);
         match is.source {
+            Source::Nothing => {}
             Source::Table => {
-                for (block, pages) in shape.blocks.iter().enumerate() {
-                    if shape.two_levels {
-                        self.fill_block(world, state, at, block);
-                        continue;
+                self.fill_from_table(world, state, at, is.space);
+            }
+            Source::Roots => {
+                for context in 0..shape.contexts.len() {
+                    if let Some(space) = world.root(state, context)
+                        && world.tagged(state, context) == at
+                    {
+                        self.fill_from_table(world, state, at, space);
                     }
-                    let table = shape.first_table(is.space, block);
-                    for page in pages {
-                        let value = state.get(world.entries[table][*page]);
-                        self.leaf(world, state, cache.leaf[*page], value);
-                    }
+                }
+            }
+            Source::Context(context) => {
+                if world.root(state, context).is_some() {
+                    self.fill_from_cache(state, at, world.tagged(state, context));
                 }
             }
             Source::Soft(soft) => {
@@ -83,21 +91,38 @@ impl Sets {
                     self.leaf(world, state, cache.leaf[page], value);
                 }
             }
-            Source::Cache(source) => {
-                let source = &self.caches[source];
-                for (mine, its) in
-                    cache.leaf.iter().zip(&source.leaf).chain(cache.huge.iter().zip(&source.huge))
-                {
-                    Self::add(state, *mine, state.get(*its));
-                }
+            Source::Cache(source) => self.fill_from_cache(state, at, source),
+        }
+    }
+
+    fn fill_from_cache(&self, state: &mut State, at: usize, source: usize) {
+        let (cache, source) = (&self.caches[at], &self.caches[source]);
+        for (mine, its) in
+            cache.leaf.iter().zip(&source.leaf).chain(cache.huge.iter().zip(&source.huge))
+        {
+            Self::add(state, *mine, state.get(*its));
+        }
+    }
+
+    fn fill_from_table(&self, world: &World, state: &mut State, at: usize, space: usize) {
+        let shape = world.shape();
+        for (block, pages) in shape.blocks.iter().enumerate() {
+            if shape.two_levels {
+                self.fill_block(world, state, at, space, block);
+                continue;
+            }
+            let table = shape.first_table(space, block);
+            for page in pages {
+                let value = self.memory.read(world, state, at, world.entries[table][*page]);
+                self.leaf(world, state, self.caches[at].leaf[*page], value);
             }
         }
     }
 
-    fn fill_block(&self, world: &World, state: &mut State, at: usize, block: usize) {
+    fn fill_block(&self, world: &World, state: &mut State, at: usize, space: usize, block: usize) {
         let shape = world.shape();
-        let (cache, space) = (&self.caches[at], shape.caches[at].space);
-        let upper = state.get(world.upper[space][block]);
+        let cache = &self.caches[at];
+        let upper = self.memory.read(world, state, at, world.upper[space][block]);
         if let Some(table) = entry::table(upper) {
             Self::add(state, cache.tables[block], 1 << table);
         } else if let Some(bit) = member(upper) {
@@ -113,7 +138,7 @@ impl Sets {
             let table = tables.trailing_zeros() as usize;
             tables &= tables - 1;
             for page in &shape.blocks[block] {
-                let value = state.get(world.entries[table][*page]);
+                let value = self.memory.read(world, state, at, world.entries[table][*page]);
                 self.leaf(world, state, cache.leaf[*page], value);
             }
         }
@@ -140,50 +165,109 @@ impl Sets {
         members
     }
 
-    /// Whether a walk now finds nothing that grants the access.
+    /// Whether a walk now, of this address space, finds nothing that grants the
+    /// access.
     fn walk_denies(
         &self,
         world: &World,
         state: &State,
-        cache: usize,
+        (cache, space): (usize, usize),
         page: usize,
         write: bool,
     ) -> bool {
         let shape = world.shape();
         let mut at = cache;
-        while let Source::Cache(source) = shape.caches[at].source {
-            at = source;
+        loop {
+            at = match shape.caches[at].source {
+                Source::Cache(source) => source,
+                Source::Context(context) => world.tagged(state, context),
+                _ => break,
+            };
         }
         match shape.caches[at].source {
             Source::Soft(soft) => !entry::grants(state.get(world.softs[soft][page]), write),
             _ if !shape.two_levels => {
-                !entry::grants(world.walk(state, shape.caches[at].space, page), write)
+                !entry::grants(self.memory.walk(world, state, at, space, page), write)
             }
             _ => {
                 // Through the root, or through any pointer that is cached.
                 let block = shape.pages[page].block;
                 let mut tables = state.get(self.caches[at].tables[block]);
                 let mut denies =
-                    !entry::grants(world.walk(state, shape.caches[at].space, page), write);
+                    !entry::grants(self.memory.walk(world, state, at, space, page), write);
                 while tables != 0 {
                     let table = tables.trailing_zeros() as usize;
                     tables &= tables - 1;
-                    denies |= !entry::grants(state.get(world.entries[table][page]), write);
+                    let value = self.memory.read(world, state, at, world.entries[table][page]);
+                    denies |= !entry::grants(value, write);
                 }
                 denies
             }
         }
     }
 
-    /// What the table of a cache grants for a page now, as members.
-    fn granted(&self, world: &World, state: &State, cache: usize, page: usize) -> i64 {
-        let shape = world.shape();
-        let value = world.walk(state, shape.caches[cache].space, page);
+    /// What the table of an address space grants for a page now, as members.
+    fn granted(&self, world: &World, state: &State, space: usize, page: usize) -> i64 {
+        let value = world.walk(state, space, page);
         // Who may write may read as well.
         match member(value) {
             Some(bit) if bit & 1 != 0 => 0b11 << (bit - 1),
             Some(bit) => 1 << bit,
             None => 0,
+        }
+    }
+
+    /// Caches that somebody uses now, each with the address space whose pages
+    /// it is asked for. What is loaded and not used is not among them.
+    pub fn used<'w>(
+        &self,
+        world: &'w World,
+        state: &'w State,
+    ) -> impl Iterator<Item = (usize, usize)> + use<'w> {
+        self.loaded(world, state, false)
+    }
+
+    fn loaded<'w>(
+        &self,
+        world: &'w World,
+        state: &'w State,
+        lazy: bool,
+    ) -> impl Iterator<Item = (usize, usize)> + use<'w> {
+        let shape = world.shape();
+        shape.caches.iter().enumerate().flat_map(move |(at, cache)| {
+            let (fixed, contexts) = match cache.source {
+                Source::Roots => (None, 0..shape.contexts.len()),
+                Source::Context(context) => (None, context..context + 1),
+                _ => (Some((at, cache.space)), 0..0),
+            };
+            let through = contexts.filter_map(move |context| {
+                let space = world.root(state, context)?;
+                let its = cache.source != Source::Roots || world.tagged(state, context) == at;
+                let used = lazy || state.get(world.contexts[context].lazy) == 0;
+                (its && used).then_some((at, space))
+            });
+            fixed.into_iter().chain(through)
+        })
+    }
+
+    /// What a walk for a thread's TLB finds in the tables of an address space,
+    /// for a timeline.
+    pub fn walked(
+        &self,
+        world: &World,
+        state: &State,
+        thread: usize,
+        space: usize,
+        page: usize,
+    ) -> i64 {
+        let shape = world.shape();
+        let mut at = shape.agents[thread].cache;
+        loop {
+            at = match shape.caches[at].source {
+                Source::Cache(source) => source,
+                Source::Context(context) => shape.contexts[context].cache,
+                _ => return self.memory.walk(world, state, at, space, page),
+            };
         }
     }
 
@@ -211,6 +295,7 @@ fn granting(members: i64, write: bool) -> i64 {
 impl Mmu for Sets {
     fn declare(&mut self, world: &World, slots: &mut Slots) {
         let shape = world.shape();
+        self.memory.declare(world, slots);
         slots.next_family();
         for _ in &shape.caches {
             let mut sets = |count: usize| (0..count).map(|_| slots.natural(0)).collect();
@@ -226,6 +311,10 @@ impl Mmu for Sets {
             for (at, cache) in shape.caches.iter().enumerate() {
                 let ready = match cache.source {
                     Source::Cache(source) => self.order.contains(&source),
+                    Source::Context(context) => {
+                        let is = &shape.contexts[context];
+                        (is.cache..is.cache + is.tags).all(|tag| self.order.contains(&tag))
+                    }
                     _ => true,
                 };
                 if ready && !self.order.contains(&at) {
@@ -245,6 +334,27 @@ impl Mmu for Sets {
 
     fn table_changed(&self, world: &World, state: &mut State) {
         self.saturate(world, state);
+    }
+
+    fn root_changed(&self, world: &World, state: &mut State) {
+        self.saturate(world, state);
+    }
+
+    fn write_back(&self, world: &World, state: &mut State, slot: Slot) {
+        self.memory.write_back(world, state, slot);
+        self.saturate(world, state);
+    }
+
+    /// The caches of the CPUs, which write entries back when they like.
+    fn processes(&self) -> usize {
+        usize::from(self.memory.lags())
+    }
+
+    fn steps(&self, world: &World, state: &State, _: usize, each: &mut dyn FnMut(u32, State)) {
+        self.memory.steps(world, state, &mut |choice, mut next| {
+            self.saturate(world, &mut next);
+            each(choice, next);
+        });
     }
 
     fn invalidate(
@@ -291,7 +401,7 @@ impl Mmu for Sets {
         write: bool,
         each: &mut dyn FnMut(Answer),
     ) {
-        let cache = world.shape().agents[thread].cache;
+        let Some((cache, space)) = world.translation(state, thread) else { return };
         let members = self.members(world, state, cache, page);
         let grants = granting(members, write);
         let mut frames = (grants | grants >> 1) & 0x1555_5555_5555_5555;
@@ -302,30 +412,31 @@ impl Mmu for Sets {
         }
         let refuses = members & !grants & !(1 << ABSENT) != 0 && !world.setting.perm_miss_rewalk;
         let absent = members >> ABSENT & 1 != 0;
-        if refuses || absent || self.walk_denies(world, state, cache, page, write) {
+        if refuses || absent || self.walk_denies(world, state, (cache, space), page, write) {
             each(Answer::Fault);
         }
     }
 
     fn fault(&self, world: &World, state: &mut State, thread: usize, page: usize) {
-        if world.setting.fault_invalidates {
-            let cache = world.shape().agents[thread].cache;
+        if world.setting.fault_invalidates
+            && let Some((cache, _)) = world.translation(state, thread)
+        {
             self.invalidate(world, state, cache, 1 << page, false);
         }
     }
 
     fn reaches(&self, world: &World, state: &State, frame: usize) -> bool {
         let wanted = 0b11i64 << (2 * frame);
-        (0..self.caches.len()).any(|cache| {
+        self.used(world, state).any(|(cache, _)| {
             (0..world.shape().pages.len())
                 .any(|page| self.members(world, state, cache, page) & wanted != 0)
         })
     }
 
-    fn reaches_table(&self, _: &World, state: &State, table: usize) -> bool {
-        self.caches
-            .iter()
-            .flat_map(|cache| &cache.tables)
+    fn reaches_table(&self, world: &World, state: &State, table: usize) -> bool {
+        // Hardware walks whatever is loaded, wanted or not.
+        self.loaded(world, state, true)
+            .flat_map(|(cache, _)| &self.caches[cache].tables)
             .any(|slot| state.get(*slot) >> table & 1 != 0)
     }
 
@@ -338,20 +449,20 @@ impl Mmu for Sets {
         writes: bool,
     ) -> bool {
         let wanted = if writes { 0b10i64 } else { 0b11 } << (2 * frame);
-        world.shape().caches.iter().enumerate().any(|(at, cache)| {
-            cache.space == space && {
+        self.used(world, state).any(|(at, of)| {
+            of == space && {
                 let beyond =
-                    self.members(world, state, at, page) & !self.granted(world, state, at, page);
+                    self.members(world, state, at, page) & !self.granted(world, state, space, page);
                 beyond & wanted != 0
             }
         })
     }
 
     fn restless(&self, world: &World, state: &State) -> bool {
-        (0..self.caches.len()).any(|cache| {
+        self.used(world, state).any(|(cache, space)| {
             (0..world.shape().pages.len()).any(|page| {
                 let members = self.members(world, state, cache, page) & !(1 << ABSENT);
-                members & !self.granted(world, state, cache, page) != 0
+                members & !self.granted(world, state, space, page) != 0
             })
         })
     }

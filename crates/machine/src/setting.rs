@@ -22,7 +22,7 @@ pub struct Dial {
 const YES_NO: &[&str] = &["yes", "no"];
 
 /// All dials.
-pub const DIALS: [Dial; 6] = [
+pub const DIALS: [Dial; 7] = [
     Dial {
         name: "cpu_flush_notifies",
         values: YES_NO,
@@ -59,6 +59,12 @@ pub const DIALS: [Dial; 6] = [
         default: "yes",
         help: "a completed invalidation means that earlier translated accesses were performed",
     },
+    Dial {
+        name: "flush_by_ipi",
+        values: YES_NO,
+        default: "no",
+        help: "a CPU flush is an interrupt and waits for CPUs that have them off (x86)",
+    },
 ];
 
 /// How a program is run.
@@ -78,6 +84,8 @@ pub struct Setting {
     pub fault_invalidates: bool,
     /// A completed invalidation waits for translated accesses.
     pub drain: bool,
+    /// A CPU flush is sent as an interrupt.
+    pub flush_by_ipi: bool,
     /// Registers that nobody reads any more are kept: a reduction is off.
     pub keep_dead: bool,
 }
@@ -160,6 +168,7 @@ impl Setting {
             "cache_nonpresent" => self.cache_nonpresent = on,
             "fault_invalidates" => self.fault_invalidates = on,
             "drain" => self.drain = on,
+            "flush_by_ipi" => self.flush_by_ipi = on,
             _ => unreachable!("every dial is listed"),
         }
     }
@@ -172,6 +181,7 @@ impl Setting {
             "perm_miss_rewalk" => self.perm_miss_rewalk,
             "cache_nonpresent" => self.cache_nonpresent,
             "fault_invalidates" => self.fault_invalidates,
+            "flush_by_ipi" => self.flush_by_ipi,
             _ => self.drain,
         };
         DIALS.iter().map(|dial| (dial.name, if on(dial.name) { "yes" } else { "no" })).collect()
@@ -183,6 +193,7 @@ impl Setting {
             model: self.model,
             cpu_flush_notifies: self.cpu_flush_notifies,
             range_end_invalidates: self.range_end_invalidates,
+            flush_by_ipi: self.flush_by_ipi,
         }
     }
 }

@@ -6,6 +6,7 @@ use shootdown_step::{EntryAt, Op};
 
 use crate::machine::Machine;
 use crate::mmu::Mmu;
+use crate::queue::Descriptor;
 use crate::state::{Slot, State};
 use crate::world::{Failed, Seen};
 
@@ -19,6 +20,13 @@ impl<M: Mmu> Machine<M> {
         at: &EntryAt,
     ) -> Result<Slot, Failed> {
         let pointer = self.value(state, thread, at.pointer());
+        // Software walks too: a pointer to an entry may outlive its table.
+        let freed = |(table, _): (usize, usize)| state.get(self.world.freed_tables[table]) != 0;
+        if let EntryAt::Lower(_) = at
+            && self.world.shape().entry_of_pointer(pointer).is_some_and(freed)
+        {
+            return Err(Failed::Walk);
+        }
         match at {
             EntryAt::Lower(_) => self.world.entry_slot(pointer),
             EntryAt::Upper(_) => self.world.upper_slot(pointer),
@@ -29,6 +37,18 @@ impl<M: Mmu> Machine<M> {
     /// The page that an entry maps, for what is gathered.
     fn page_of(&self, pointer: i64) -> u64 {
         self.world.shape().entry_of_pointer(pointer).map_or(0, |(_, page)| 1 << page)
+    }
+
+    /// The pages that a gather has to flush once an entry is cleared. Pointers
+    /// to upper entries are numbers of their own.
+    fn pages_of(&self, at: &EntryAt, pointer: i64) -> u64 {
+        let shape = self.world.shape();
+        match at {
+            EntryAt::Lower(_) => self.page_of(pointer),
+            EntryAt::Upper(_) => shape.upper_of_pointer(pointer).map_or(0, |(_, block)| {
+                shape.blocks[block].iter().fold(0, |pages, page| pages | 1 << page)
+            }),
+        }
     }
 
     pub(crate) fn entry(&self, state: &mut State, thread: usize, op: &Op) -> Outcome {
@@ -90,8 +110,8 @@ impl<M: Mmu> Machine<M> {
                 self.commit(state, slot, 0);
                 let threads = &world.threads[thread];
                 if state.get(threads.gather) != 0 {
-                    let page = self.page_of(self.value(state, thread, entry.pointer()));
-                    state.set(threads.cleared, state.get(threads.cleared) | page as i64);
+                    let pages = self.pages_of(entry, self.value(state, thread, entry.pointer()));
+                    state.set(threads.cleared, state.get(threads.cleared) | pages as i64);
                 }
                 Seen::note(&world.seen.events, 4);
                 self.keep(state, thread, *into, old);
@@ -169,6 +189,18 @@ impl<M: Mmu> Machine<M> {
                     let rights = state.get(world.rights[*from][page]);
                     state.set(world.rights[*to][page], rights);
                 }
+            }
+            Op::SetChildEntry { from, to, address, value } => {
+                let page = self.page_at(self.value(state, thread, address)).ok_or(Failed::Page)?;
+                let value = self.value(state, thread, value);
+                if let Some(frame) = entry::frame(value) {
+                    Seen::note(&world.seen.installed, 1 << frame);
+                }
+                Seen::note(&world.seen.events, 4);
+                let table = world.shape().first_table(*to, world.shape().pages[page].block);
+                self.commit(state, world.entries[table][page], value);
+                let rights = state.get(world.rights[*from][page]);
+                state.set(world.rights[*to][page], rights);
             }
             _ => unreachable!("these are the steps on tables"),
         }
@@ -259,20 +291,26 @@ impl<M: Mmu> Machine<M> {
                 }
                 self.flush_cpu(state, *space, pages);
             }
-            Op::FlushCache { cache, range } => {
-                let pages = range.as_ref().map_or(all, |range| self.pages(state, thread, range));
-                self.mmu.invalidate(world, state, *cache, pages, false);
+            Op::FlushCache { .. }
+            | Op::FlushContext { .. }
+            | Op::Lazy { .. }
+            | Op::LoadRoot { .. } => {
+                return self.context(state, thread, op);
             }
-            Op::Post { queue, cache, range } => {
+            Op::WriteBack { entry } => {
+                let slot = self.slot_of(state, thread, entry)?;
+                self.mmu.write_back(world, state, slot);
+            }
+            Op::Post { queue, cache, count, tag, range, leaf } => {
                 let pages = self.pages(state, thread, range);
-                let width = world.shape().pages.len();
-                let descriptor = ((*cache as i64) << width | pages as i64) + 1;
+                let caches = self.tagged(state, thread, *cache, *count, tag)?;
+                let descriptor = Descriptor { caches, pages, leaf: *leaf };
                 let Some(place) = world.queues[*queue].iter().find(|slot| state.get(**slot) == 0)
                 else {
                     // The queue is full: the driver waits for room.
                     return Ok(false);
                 };
-                state.set(*place, descriptor);
+                state.set(*place, world.number(&descriptor));
             }
             Op::SoftInstall { soft, address, page, rights } => {
                 let at = self.page_at(self.value(state, thread, address)).ok_or(Failed::Page)?;
@@ -331,13 +369,8 @@ impl<M: Mmu> Machine<M> {
         let places = &world.queues[queue];
         let in_order = world.shape().queues[queue].in_order;
         for (at, slot) in places.iter().enumerate() {
-            let descriptor = state.get(*slot) - 1;
-            if descriptor < 0 || (in_order && at > 0) {
-                break;
-            }
-            let width = world.shape().pages.len();
-            let (cache, pages) =
-                (descriptor >> width, descriptor as u64 & world.shape().all_pages());
+            let posted = world.posted(state.get(*slot)).filter(|_| !in_order || at == 0);
+            let Some(posted) = posted else { break };
             let mut next = state.clone();
             // The others move up, for the queue and for those who wait.
             for (index, place) in places.iter().enumerate().skip(at) {
@@ -353,7 +386,9 @@ impl<M: Mmu> Machine<M> {
                     next.set(threads.awaits, moved | WAITING);
                 }
             }
-            self.mmu.invalidate(world, &mut next, cache as usize, pages, false);
+            for cache in posted.caches {
+                self.mmu.invalidate(world, &mut next, cache, posted.pages, posted.leaf);
+            }
             each(at as u32, next);
         }
     }

@@ -154,6 +154,17 @@ fn flags() {
     assert!(refused(&folder, &["test", "--shard", "1/2", "t.litmus"]).contains("--results FILE"));
     assert!(refused(&folder, &["test", "--force", "t.litmus"]).contains("--bless"));
     assert!(refused(&folder, &["check", "--model", "ra", "t.litmus"]).contains("sc"));
+    // A file without an include has no machine and no kernel to be replaced.
+    for command in ["check", "explain"] {
+        let err = refused(&folder, &[command, "--machine", "iommu-only", "t.litmus"]);
+        assert!(err.contains("t.litmus: error: the file includes no machine"), "{err}");
+        let err = refused(&folder, &[command, "--kernel", "v6.12", "t.litmus"]);
+        assert!(err.contains("t.litmus: error: the file includes nothing of a kernel"), "{err}");
+    }
+    let run = ["run", "--on", "threads", "--param"];
+    assert!(refused(&folder, &[&run[..], &["drain", "t.litmus"]].concat()).contains("NAME=VALUE"));
+    let err = refused(&folder, &[&run[..], &["drian=no", "t.litmus"]].concat());
+    assert!(err.contains("the machine has no parameter `drian`"), "{err}");
 }
 
 #[test]

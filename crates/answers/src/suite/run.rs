@@ -8,14 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use shootdown_litmus::{Diagnostics, Program, Sources, Span, Variant, check_source, variants};
+use shootdown_litmus::{Diagnostics, Program, Sources, Span, Variant, variants};
 
 use super::Outcome;
 use super::plan::{Planned, plan};
 use super::shard::{Identity, Shard};
 use crate::check::{Refused, check, not_covered, prepare};
 use crate::judge::violated;
-use crate::request::{Chosen, MemoryModel, Request};
+use crate::request::{MemoryModel, Request};
 use crate::timeline::Place;
 use crate::verdict::{Checked, Judgement};
 
@@ -154,12 +154,8 @@ impl TestFile {
                 return uncovered(first.unwrap_or_default());
             }
         };
-        if let Some(machine) = planned.asked.machine.as_deref()
-            && !includes_machine(&program, machine)
-        {
-            return uncovered(format!(
-                "the file includes no machine that `{machine}` could replace"
-            ));
+        if let Some(why) = request.missing_include(&program) {
+            return uncovered(why);
         }
         let speaks = self.speaks();
         let header = program.header.span;
@@ -271,21 +267,7 @@ pub(super) fn read(
     request: &Request,
     variant: &Variant,
 ) -> Result<Program, Diagnostics> {
-    let chosen =
-        Chosen { sources, machine: request.machine.as_deref(), kernel: request.kernel.as_deref() };
-    check_source(&file.name, &file.text, &chosen, variant)
-}
-
-/// A machine can only replace one that is included. A file that declares its
-/// own TLBs would run as it stands, and the answer would be about another
-/// machine than the line's.
-fn includes_machine(program: &Program, machine: &str) -> bool {
-    program.files.iter().skip(1).any(|file| {
-        let path = std::path::Path::new(&file.name);
-        let folder = path.parent().and_then(|folder| folder.file_name());
-        path.file_stem().is_some_and(|stem| stem == machine)
-            && folder.is_some_and(|folder| folder == "machines" || folder == "machine")
-    })
+    request.read(&file.name, &file.text, sources, variant)
 }
 
 /// Whether a parameter that was asked for was used. The last of several counts.

@@ -138,6 +138,7 @@ impl BodyChecker<'_> {
                     O::SoftTlb => Type::SoftTlb,
                     O::Queue { .. } => Type::Queue,
                     O::Device { .. } => Type::Device,
+                    O::Context { .. } => Type::Context,
                 };
                 Expr { kind: ExprKind::Object(id), ty, span }
             }

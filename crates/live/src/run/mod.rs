@@ -55,6 +55,9 @@ pub struct Config {
     /// CPU threads may be ahead of their own stores, as on x86; otherwise a
     /// full barrier follows each store. Devices always wait.
     pub tso: bool,
+    /// Dials that are turned for the checker's machine: name, value. Real
+    /// threads have the processor that they run on.
+    pub params: Vec<(String, String)>,
     /// States that the checker may visit to find what is allowed.
     pub states: u64,
     /// Where the random numbers begin.
@@ -77,6 +80,7 @@ impl Default for Config {
             limit: None,
             policy: Policy::Right,
             tso: false,
+            params: Vec::new(),
             states: 5_000_000,
             seed: 1,
         }
@@ -116,8 +120,8 @@ type End = Vec<i64>;
 /// space has no counterpart for something in it.
 pub fn run(program: &Program, config: &Config) -> Result<Histogram, NotRun> {
     let whole = |why: String| NotRun { place: None, why, failed: false };
-    let setting =
-        Setting::of(program, config.model(), &[]).map_err(|dial| whole(dial.to_string()))?;
+    let setting = Setting::of(program, config.model(), &config.params)
+        .map_err(|dial| whole(dial.to_string()))?;
     user::check(program)?;
     let lowered =
         lower(program, Target::Machine, setting.dials()).map_err(|unsupported| NotRun {

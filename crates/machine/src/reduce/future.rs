@@ -8,6 +8,7 @@ use shootdown_step::{Expr, Op, Target};
 use super::foot::{self, Feet, Know};
 use super::graph::Graph;
 use super::objects::{Foot, Kind, Objects};
+use super::sure::Sure;
 use super::values::{self, Maps, Registers, Values};
 use crate::world::World;
 
@@ -75,12 +76,18 @@ pub(super) struct Plan {
     pub(super) waits: Vec<bool>,
 }
 
-/// Plans of all threads, and the locks that they are cut at.
-pub(super) fn plans(
-    world: &World,
-    objects: &Objects,
-    blind: &[Kind],
-) -> (Vec<Plan>, Vec<usize>, Maps) {
+/// All threads, ahead of every run.
+pub(super) struct Plans {
+    /// By thread.
+    pub(super) plans: Vec<Plan>,
+    /// The locks that they are cut at.
+    pub(super) cuts: Vec<usize>,
+    pub(super) maps: Maps,
+    pub(super) sure: Sure,
+}
+
+/// Works it all out.
+pub(super) fn plans(world: &World, objects: &Objects, blind: &[Kind]) -> Plans {
     let (registers, maps) = values::analyse(world, &initial(world));
     let feet = Feet { world, objects, maps: &maps, blind };
     let threads = world.threads.len();
@@ -170,14 +177,16 @@ pub(super) fn plans(
             // deadlock is just that it does not.
             let waits = |number: usize| {
                 let op = world.code(thread).step(number).map(|(op, _)| op);
-                !takes[thread][number].is_empty() || matches!(op, Some(Op::Post { .. }))
+                !takes[thread][number].is_empty()
+                    || matches!(op, Some(Op::Post { .. } | Op::GraceWait { .. }))
             };
             let (inside, enters) = inside(&plans[thread].graph, &right, &waits, &movers);
             plans[thread].inside = inside;
             plans[thread].enters = enters;
         }
     }
-    (plans, cuts, maps)
+    let sure = Sure::of(&feet, &registers, &plans);
+    Plans { plans, cuts, maps, sure }
 }
 
 /// Frames that are behind something at the beginning.
@@ -245,7 +254,10 @@ fn movers(
                 }
                 others
             });
-            takes[step].is_empty() && !steps[thread][step].meets(others)
+            let foot = &steps[thread][step];
+            // A lock that is dropped can be taken: what follows the drop is not
+            // what follows the lock.
+            takes[step].is_empty() && !foot.meets(others) && !foot.drops.meets(&others.takes)
         })
         .collect()
 }

@@ -45,13 +45,14 @@ impl<M: Mmu> Machine<M> {
 
     /// The next descriptor of a queue under `ra`.
     pub(crate) fn weak_queue(&self, state: &State, queue: usize, each: Each<'_>) {
-        let width = self.world.shape().pages.len();
         self.queue_steps(state, queue, &mut |at, mut next| {
             let mut memory = self.world.weak().memory(state);
-            let descriptor = state.get(self.world.queues[queue][at as usize]) - 1;
-            let pages = descriptor as u64 & self.world.shape().all_pages();
-            if let Some(view) = memory.posted.remove(&(queue, at as usize)) {
-                self.raise(&mut memory, (descriptor >> width) as usize, pages, &view);
+            let number = state.get(self.world.queues[queue][at as usize]);
+            let view = memory.posted.remove(&(queue, at as usize));
+            if let (Some(posted), Some(view)) = (self.world.posted(number), view) {
+                for cache in posted.caches {
+                    self.raise(&mut memory, cache, posted.pages, &view);
+                }
             }
             let moved = std::mem::take(&mut memory.posted).into_iter();
             memory.posted = moved

@@ -18,6 +18,8 @@ pub fn covered<'l>(
     let shape = &lowered.shape;
     let dials = [
         (shape.two_levels, "two levels of page tables"),
+        (!shape.contexts.is_empty(), "contexts and their tags"),
+        (shape.caches.iter().any(|cache| cache.noncoherent), "walkers that do not snoop"),
         (!setting.drain, "an invalidation that is complete before what it waits for (`drain`)"),
         (setting.cache_nonpresent, "absent entries that are cached (`cache_nonpresent`)"),
         (setting.fault_invalidates, "faults that drop entries (`fault_invalidates`)"),
@@ -67,8 +69,6 @@ fn knows(op: &Op) -> bool {
         | Op::PageCount { .. }
         | Op::MapEntry { .. }
         | Op::FlushCpu { .. }
-        | Op::FlushCache { .. }
-        | Op::Post { .. }
         | Op::Sync { .. }
         | Op::SoftInstall { .. }
         | Op::SoftZap { .. }
@@ -83,12 +83,27 @@ fn knows(op: &Op) -> bool {
         | Op::EnterFault { .. }
         | Op::SetRights { .. }
         | Op::AskRights { .. }
+        | Op::Choose { .. }
         | Op::Begin { .. }
         | Op::Moment { .. }
         | Op::Return { .. }
         | Op::Warn { .. }
         | Op::Fail(_) => true,
+        Op::FlushCache { count, tag, .. } | Op::Post { count, tag, .. } => {
+            *count == 1 && tag.is_none()
+        }
         Op::SamePages { .. }
+        | Op::Enter { .. }
+        | Op::Leave { .. }
+        | Op::GraceStart { .. }
+        | Op::GraceWait { .. }
+        | Op::Unpin { .. }
+        | Op::Pinned { .. }
+        | Op::LoadRoot { .. }
+        | Op::Lazy { .. }
+        | Op::FlushContext { .. }
+        | Op::WriteBack { .. }
+        | Op::SetChildEntry { .. }
         | Op::EntryOfTable { .. }
         | Op::Populate { .. }
         | Op::AllocTable { .. }

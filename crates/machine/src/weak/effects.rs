@@ -170,7 +170,7 @@ impl<M: Mmu> Machine<M> {
                     memory.fence(thread, Fence::Full);
                 }
             }
-            Op::FlushCache { cache, range: flushed } => {
+            Op::FlushCache { cache, range: flushed, .. } => {
                 let view = memory.threads[thread].read.clone();
                 self.raise(memory, *cache, range(flushed), &view);
                 self.performed(memory, thread, &|other| is_above(shape, other, *cache));

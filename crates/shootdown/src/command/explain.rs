@@ -8,7 +8,7 @@ use shootdown_answers::check::Refused;
 use shootdown_answers::explain::answer::{Answer, Base, Explained};
 use shootdown_answers::explain::explain;
 use shootdown_answers::request::Request;
-use shootdown_litmus::{Program, Variant, check_source, read_file, variants};
+use shootdown_litmus::{Program, Variant, read_file, variants};
 
 use super::check::{Setup, TimelineForm};
 use super::status::Status;
@@ -136,13 +136,13 @@ fn program(
             "{name}: error: there is no variant `{unknown}`; the file has {known}\n"
         ));
     }
-    let chosen = shootdown_answers::request::Chosen {
-        sources: &sources,
-        machine: request.machine.as_deref(),
-        kernel: request.kernel.as_deref(),
-    };
     let variant = Variant::new(arguments.variant.iter().cloned());
-    check_source(name, &text, &chosen, &variant).map_err(|error| error.to_string())
+    let program =
+        request.read(name, &text, &sources, &variant).map_err(|error| error.to_string())?;
+    match request.missing_include(&program) {
+        Some(why) => Err(format!("{name}: error: {why}\n")),
+        None => Ok(program),
+    }
 }
 
 /// The status of one answer: a variant that is broken as it stands cannot be

@@ -65,6 +65,10 @@ pub struct Arguments {
     /// Memory model: with `sc` a barrier follows each store
     #[arg(long, value_enum, default_value = "sc")]
     pub model: Model,
+    /// Turn a dial of the machine that outcomes are compared with: NAME=VALUE
+    /// (may be given several times)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
     /// Switches that are on: one variant of the file
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     pub variant: Vec<String>,
@@ -82,8 +86,18 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
     let On::Threads = arguments.on;
+    let params = match super::check::params(&arguments.param) {
+        Ok(params) => params,
+        Err(why) => {
+            eprintln!("shootdown: {why}");
+            return Status { input: true, ..Status::default() };
+        }
+    };
     let program = match program(arguments) {
-        Ok(program) => program,
+        Ok(mut program) => {
+            shootdown_answers::check::order_queues(&mut program, &params);
+            program
+        }
         Err(why) => {
             eprint!("{why}");
             return Status { input: true, ..Status::default() };
@@ -95,6 +109,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
         policy: arguments.policy.policy(),
         tso: arguments.model == Model::Tso,
         seed: arguments.seed,
+        params,
         ..Config::default()
     };
     let histogram = match shootdown_live::run(&program, &config) {
