@@ -659,12 +659,12 @@ impl Verdicts<'_> {
             }
             "TABLE" if events & 2 == 0 => return no("no table is given back"),
             "CLEAN" => return later("the dirty bit of hardware"),
-            "LIFETIME" => return later("the life of subscribers"),
+            "LIFETIME" if events & 8 == 0 => return no("no object is freed"),
             "RECLAIM" => return later("reclaim"),
             "RETURN" if events & 1 == 0 => return no("no function that revokes something returns"),
             "REST" if events & 4 == 0 => return no("no table changes"),
             "PROGRESS" if !self.can_fault() => return no("nothing faults and nothing loops"),
-            "FREE" | "TABLE" | "RETURN" | "REST" | "PROGRESS" => Status::Clean,
+            "FREE" | "TABLE" | "RETURN" | "REST" | "PROGRESS" | "LIFETIME" => Status::Clean,
             // An error or a wrong end that was not found.
             _ => return None,
         };
@@ -723,6 +723,7 @@ fn failed_name(failed: Failed) -> (&'static str, &'static str) {
             ("limit", "not everything was searched")
         }
         Failed::Table => ("TABLE", "a table is given back and a cache still leads to it"),
+        Failed::Lifetime => ("LIFETIME", "an object is used that does not exist"),
         Failed::Walk => {
             ("TABLE", "a table is given back, and software that walks it reads it later")
         }

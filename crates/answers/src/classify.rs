@@ -198,7 +198,9 @@ fn outlived(story: &Story<'_>, used: &Use) -> Vec<(&'static str, usize)> {
                         replaced = None;
                         continue;
                     }
-                    if was_there || cleared_by == Some(thread) {
+                    // A copy takes its place, whoever maps it.
+                    let copy = copied.iter().any(|(_, to)| *to == frame);
+                    if was_there || cleared_by == Some(thread) || copy {
                         replaced.get_or_insert(row);
                     }
                 }

@@ -9,6 +9,7 @@
 pub mod contexts;
 pub mod contracts;
 pub mod ideal;
+pub mod lives;
 pub mod machine;
 pub mod mmu;
 pub mod model;

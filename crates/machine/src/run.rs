@@ -1,6 +1,6 @@
 //! One step of one thread.
 
-use shootdown_litmus::primitives::{LockClass, LockOp, Order, RmwOp, RmwResult};
+use shootdown_litmus::primitives::{LifeOp, LockClass, LockOp, Order, RmwOp, RmwResult};
 use shootdown_step::value::{UNDEFINED, WORD_BASE, address_of_page, page_of_address};
 use shootdown_step::{Access, Failure, LockAt, Op, Range, Target};
 
@@ -91,6 +91,7 @@ impl<M: Mmu> Machine<M> {
             Op::AskRights { .. } | Op::PageCount { .. } | Op::Warn { .. } => false,
             // Leaving waits its turn, as dropping a lock does.
             Op::Enter { .. } | Op::Leave { .. } => false,
+            Op::Life { op, .. } => *op != LifeOp::Use,
             _ => true,
         }
     }
@@ -112,6 +113,10 @@ impl<M: Mmu> Machine<M> {
     fn simple(&self, state: &mut State, thread: usize, op: &Op) -> bool {
         let outcome = match op {
             Op::Fence(_) => Ok(true),
+            Op::Life { object, op } => {
+                let pointer = self.value(state, thread, object);
+                self.life_step(state, pointer, *op)
+            }
             Op::Enter { .. } | Op::Leave { .. } | Op::GraceStart { .. } | Op::GraceWait { .. } => {
                 self.reader_step(state, thread, op)
             }
@@ -217,6 +222,10 @@ impl<M: Mmu> Machine<M> {
         };
         if pointer >= WORD_BASE {
             let word = usize::try_from(pointer - WORD_BASE + index).ok();
+            let life = word.and_then(|word| self.world.life_of_word(word));
+            if life.is_some_and(|life| self.world.is_gone(state, life)) {
+                return failed(Failed::Lifetime, each);
+            }
             return match word.and_then(|word| self.world.words.get(word)) {
                 Some(slot) => {
                     let mut next = state.clone();
@@ -343,7 +352,11 @@ impl<M: Mmu> Machine<M> {
             self.fail(&mut next, Failed::Page);
             return each(0, next);
         };
-        let outcome = self.lock_step(&mut next, thread, lock, op);
+        let life = self.world.life_of_lock(lock);
+        let outcome = match life.is_some_and(|life| self.world.is_gone(state, life)) {
+            true => Err(Failed::Lifetime),
+            false => self.lock_step(&mut next, thread, lock, op),
+        };
         match outcome {
             Ok(None) => return,
             Ok(Some(result)) => {

@@ -22,7 +22,7 @@ pub struct Dial {
 const YES_NO: &[&str] = &["yes", "no"];
 
 /// All dials.
-pub const DIALS: [Dial; 7] = [
+pub const DIALS: [Dial; 8] = [
     Dial {
         name: "cpu_flush_notifies",
         values: YES_NO,
@@ -60,6 +60,12 @@ pub const DIALS: [Dial; 7] = [
         help: "a completed invalidation means that earlier translated accesses were performed",
     },
     Dial {
+        name: "failed_start_ends",
+        values: YES_NO,
+        default: "yes",
+        help: "when a subscriber refuses range_start, range_end is called all the same (since 5.12)",
+    },
+    Dial {
         name: "flush_by_ipi",
         values: YES_NO,
         default: "no",
@@ -84,6 +90,8 @@ pub struct Setting {
     pub fault_invalidates: bool,
     /// A completed invalidation waits for translated accesses.
     pub drain: bool,
+    /// When a subscriber refuses a range its end is called all the same.
+    pub failed_start_ends: bool,
     /// A CPU flush is sent as an interrupt.
     pub flush_by_ipi: bool,
     /// Registers that nobody reads any more are kept: a reduction is off.
@@ -169,6 +177,7 @@ impl Setting {
             "fault_invalidates" => self.fault_invalidates = on,
             "drain" => self.drain = on,
             "flush_by_ipi" => self.flush_by_ipi = on,
+            "failed_start_ends" => self.failed_start_ends = on,
             _ => unreachable!("every dial is listed"),
         }
     }
@@ -182,6 +191,7 @@ impl Setting {
             "cache_nonpresent" => self.cache_nonpresent,
             "fault_invalidates" => self.fault_invalidates,
             "flush_by_ipi" => self.flush_by_ipi,
+            "failed_start_ends" => self.failed_start_ends,
             _ => self.drain,
         };
         DIALS.iter().map(|dial| (dial.name, if on(dial.name) { "yes" } else { "no" })).collect()
@@ -194,6 +204,7 @@ impl Setting {
             cpu_flush_notifies: self.cpu_flush_notifies,
             range_end_invalidates: self.range_end_invalidates,
             flush_by_ipi: self.flush_by_ipi,
+            failed_start_ends: self.failed_start_ends,
         }
     }
 }

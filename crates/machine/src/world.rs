@@ -114,6 +114,10 @@ pub struct World {
     pub born: Vec<Slot>,
     /// Calls of functions with contracts.
     pub contracts: Vec<ContractSlots>,
+    /// 1 if an object is not there.
+    pub gone: Vec<Slot>,
+    /// The object of each word.
+    pub(crate) lives_of_words: Vec<Option<usize>>,
     /// Readers that somebody may wait for.
     pub readers: Vec<ReaderSlots>,
     /// What contexts have loaded.
@@ -150,7 +154,7 @@ pub struct Seen {
     /// Pages that were accessed through a translation.
     pub accessed: AtomicU64,
     /// 1 a contract with something to revoke returned, 2 a table was given
-    /// back, 4 a table changed.
+    /// back, 4 a table changed, 8 an object was freed.
     pub events: AtomicU64,
 }
 
@@ -198,11 +202,13 @@ pub enum Failed {
     Unordered,
     /// An entry is read or written in a table that was given back.
     Walk,
+    /// An object is used that is not there.
+    Lifetime,
 }
 
 impl Failed {
     /// All of them, by number.
-    pub const ALL: [Failed; 13] = [
+    pub const ALL: [Failed; 14] = [
         Failed::Undefined,
         Failed::Sleep,
         Failed::Unlock,
@@ -216,6 +222,7 @@ impl Failed {
         Failed::Stores,
         Failed::Unordered,
         Failed::Walk,
+        Failed::Lifetime,
     ];
 }
 
@@ -319,6 +326,11 @@ impl World {
             })
             .collect();
         slots.next_family();
+        let gone = shape.lives.iter().map(|life| slots.natural(i64::from(life.made))).collect();
+        slots.next_family();
+        let lives_of_words = (0..shape.words.len())
+            .map(|word| shape.lives.iter().position(|life| life.words.contains(&word)))
+            .collect();
         let readers = ReaderSlots::declare(&mut slots, shape.readers.len(), shape.agents.len());
         slots.next_family();
         let queues =
@@ -373,6 +385,8 @@ impl World {
             rights,
             born,
             contracts,
+            gone,
+            lives_of_words,
             readers,
             contexts,
             queues,

@@ -104,6 +104,7 @@ fn knows(op: &Op) -> bool {
         | Op::FlushContext { .. }
         | Op::WriteBack { .. }
         | Op::SetChildEntry { .. }
+        | Op::Life { .. }
         | Op::EntryOfTable { .. }
         | Op::Populate { .. }
         | Op::AllocTable { .. }
