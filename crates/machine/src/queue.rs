@@ -29,7 +29,8 @@ impl World {
     pub(crate) fn posted(&self, number: i64) -> Option<Descriptor> {
         let number = u64::try_from(number - 1).ok()?;
         let (leaf, number) = (number & 1 != 0, number >> 1);
-        let (pages, cache) = (number & self.shape().all_pages(), number >> self.shape().pages.len());
+        let (pages, cache) =
+            (number & self.shape().all_pages(), number >> self.shape().pages.len());
         let (all, first) = (cache & 1 != 0, (cache >> 1) as usize);
         let caches = if all { self.shape().every_tag(first) } else { first..first + 1 };
         Some(Descriptor { caches, pages, leaf })

@@ -119,7 +119,9 @@ impl Counters {
                 0 => look.bad | look.misused_words(observed),
                 set => set,
             };
-            if bad == 0 {
+            // What is stored through a pointer that may lead anywhere is bad for
+            // every word, also when none is left.
+            if bad == 0 || words.is_empty() {
                 return Counters { list: look.counters(), lost: AtomicBool::new(false) };
             }
             let mut at = 0;
