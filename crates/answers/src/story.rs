@@ -8,8 +8,9 @@ use shootdown_machine::outcome::value_name;
 use shootdown_machine::run::FAULT;
 use shootdown_machine::sets::Sets;
 use shootdown_machine::state::State;
+use shootdown_machine::weak::age_of;
 use shootdown_step::value::{entry, page_of_address};
-use shootdown_step::{Expr, Op, Site, WALK};
+use shootdown_step::{Access, Expr, Op, Site, WALK};
 
 use crate::check::{Subject, place};
 use crate::classify::{Named, Use, use_of};
@@ -376,9 +377,10 @@ impl Story<'_> {
         told.function = site.functions.last().map(|id| called(Some(id)));
         told.place = place(program, site.span);
         let shape = self.machine.world.shape();
+        let (choice, age) = age_of(choice);
         told.result = match op {
             Op::Access { .. } if choice == FAULT => Some("faults".to_owned()),
-            Op::Access { into, .. } => {
+            Op::Access { into, access, .. } => {
                 let world = &self.machine.world;
                 let code = world.code(thread);
                 let mut parts = Vec::new();
@@ -398,6 +400,14 @@ impl Story<'_> {
                 }
                 if choice > 0 {
                     parts.push(format!("in {}", shape.frames[choice as usize - 1].name));
+                }
+                let stores = if age == 1 { "store" } else { "stores" };
+                match access {
+                    Access::Load(_) if age > 0 => {
+                        parts.push(format!("{age} newer {stores} not seen yet"));
+                    }
+                    _ if age > 0 => parts.push(format!("before {age} {stores} that are there")),
+                    _ => {}
                 }
                 (!parts.is_empty()).then(|| parts.join(", "))
             }

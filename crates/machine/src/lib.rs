@@ -23,5 +23,7 @@ pub mod sets;
 pub mod setting;
 pub mod state;
 pub mod tables;
+pub mod views;
 mod walker;
+pub mod weak;
 pub mod world;

@@ -13,7 +13,12 @@ use crate::world::{Failed, Seen};
 type Outcome = Result<bool, Failed>;
 
 impl<M: Mmu> Machine<M> {
-    fn slot_of(&self, state: &State, thread: usize, at: &EntryAt) -> Result<Slot, Failed> {
+    pub(crate) fn slot_of(
+        &self,
+        state: &State,
+        thread: usize,
+        at: &EntryAt,
+    ) -> Result<Slot, Failed> {
         let pointer = self.value(state, thread, at.pointer());
         // Software walks too: a pointer to an entry may outlive its table.
         let freed = |(table, _): (usize, usize)| state.get(self.world.freed_tables[table]) != 0;

@@ -13,8 +13,9 @@ use shootdown_step::value::{UNDEFINED, entry};
 use shootdown_step::{Lowered, Op, Shape, Target, ThreadCode};
 
 use crate::readers::ReaderSlots;
-use crate::setting::Setting;
+use crate::setting::{MemoryModel, Setting};
 use crate::state::{Slot, Slots, State};
+use crate::weak::Weak;
 
 /// Where the numbers of a thread lie.
 #[derive(Clone, Debug)]
@@ -135,6 +136,8 @@ pub struct World {
     mutexes: Vec<bool>,
     /// What the search has met so far.
     pub seen: Seen,
+    /// Memory under `ra`.
+    pub weak: Option<Weak>,
 }
 
 /// What some reachable state has put to the test, gathered while searching.
@@ -193,6 +196,10 @@ pub enum Failed {
     Endless,
     /// A table was given back and a cache still leads to it.
     Table,
+    /// More stores to one word that somebody may still read than are kept.
+    Stores,
+    /// Two stores to an entry that nothing orders, under `ra`.
+    Unordered,
     /// An entry is read or written in a table that was given back.
     Walk,
     /// An object is used that is not there.
@@ -201,7 +208,7 @@ pub enum Failed {
 
 impl Failed {
     /// All of them, by number.
-    pub const ALL: [Failed; 12] = [
+    pub const ALL: [Failed; 14] = [
         Failed::Undefined,
         Failed::Sleep,
         Failed::Unlock,
@@ -212,6 +219,8 @@ impl Failed {
         Failed::Frames,
         Failed::Endless,
         Failed::Table,
+        Failed::Stores,
+        Failed::Unordered,
         Failed::Walk,
         Failed::Lifetime,
     ];
@@ -231,7 +240,7 @@ impl World {
         let mut slots = Slots::default();
         let shape = &lowered.shape;
         let pages = shape.pages.len();
-        let words = shape.words.iter().map(|word| slots.integer(word.value)).collect();
+        let words: Vec<Slot> = shape.words.iter().map(|word| slots.integer(word.value)).collect();
         let contents: Vec<Vec<Slot>> = shape
             .frames
             .iter()
@@ -242,7 +251,7 @@ impl World {
             .collect();
         slots.next_family();
         let first_table = slots.len();
-        let entries = (0..shape.tables)
+        let entries: Vec<Vec<Slot>> = (0..shape.tables)
             .map(|table| {
                 let entry = |page: usize| {
                     let first = shape.first_table(0, shape.pages[page].block);
@@ -266,10 +275,10 @@ impl World {
             })
             .collect();
         slots.next_family();
-        let softs =
+        let softs: Vec<Vec<Slot>> =
             shape.softs.iter().map(|_| (0..pages).map(|_| slots.natural(0)).collect()).collect();
         let tables = first_table..slots.len();
-        let threads = lowered
+        let threads: Vec<ThreadSlots> = lowered
             .threads
             .iter()
             .enumerate()
@@ -354,6 +363,10 @@ impl World {
         let seen = Seen::default();
         let mapped = shape.pages.iter().filter_map(|page| page.frame).fold(0, |m, f| m | 1 << f);
         Seen::note(&seen.installed, mapped);
+        let weak = (setting.model == MemoryModel::Ra).then(|| {
+            let plain = words.iter().chain(contents.iter().flatten()).copied().collect();
+            Weak::new(&mut slots, shape, plain, (&entries, &softs), threads.len())
+        });
         let world = World {
             lowered,
             setting,
@@ -383,6 +396,7 @@ impl World {
             sleeps,
             mutexes,
             seen,
+            weak,
         };
         (world, slots)
     }

@@ -361,7 +361,7 @@ impl Shape {
     /// Whether software fills what a cache refills from.
     pub fn fills_from_software(&self, cache: usize) -> bool {
         match self.caches[cache].source {
-            Source::Table | Source::Nothing | Source::Roots | Source::Context(_) => false,
+            Source::Nothing | Source::Table | Source::Roots | Source::Context(_) => false,
             Source::Soft(_) => true,
             Source::Cache(other) => self.fills_from_software(other),
         }

@@ -94,10 +94,10 @@ pub enum Kind {
     Tlb,
     /// A software TLB.
     SoftTlb,
-    /// A shared record, `&s`.
-    Record,
     /// A root register with its tag. (`Context` is something else.)
     RootRegister,
+    /// A shared record, `&s`.
+    Record,
     /// Anything; it is computed and then forgotten (the `vma` of a kernel
     /// call whose address says enough).
     Context,
@@ -581,8 +581,14 @@ pub enum Write {
 
 /// All rows, by family.
 pub fn primitives() -> impl Iterator<Item = &'static Primitive> {
-    let rows = lkmm::ROWS.iter().copied().flatten().chain(mm::ROWS).chain(context::ROWS);
-    rows.chain(&objects::ROWS).chain(user::ROWS)
+    lkmm::ROWS
+        .iter()
+        .copied()
+        .flatten()
+        .chain(mm::ROWS)
+        .chain(&objects::ROWS)
+        .chain(context::ROWS)
+        .chain(user::ROWS)
 }
 
 /// The row of a name.

@@ -66,8 +66,7 @@ impl Builder<'_, '_> {
             | Action::CompareExchange(_)
             | Action::AddUnless => self.word(at, env, row.action, call),
             Action::Fence(kind) => {
-                // The other fences order what neither model reorders.
-                if kind == Fence::Full && self.cx.dials.model.has_buffers() {
+                if self.cx.dials.model.orders(kind) {
                     self.step(at, Op::Fence(kind), span, &call.name);
                 }
                 Ok(())
@@ -146,7 +145,7 @@ impl Builder<'_, '_> {
         let (pointer, index) = self.pointer(env, place)?;
         let full = matches!(access, Access::Store(Order::Full, _));
         self.memory(at, pointer, index, access, call.into, call.span, &call.name)?;
-        if full && self.cx.dials.model.has_buffers() {
+        if full && self.cx.dials.model.orders(Fence::Full) {
             self.step(at, Op::Fence(Fence::Full), call.span, &call.name);
         }
         Ok(())

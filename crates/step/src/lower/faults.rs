@@ -59,7 +59,7 @@ impl Builder<'_, '_> {
     ) -> Result<()> {
         let write = access.writes();
         let agent = &self.cx.shape.agents[self.thread];
-        let domain = agent.cpu && self.cx.shape.domains[agent.space];
+        let domain = matches!(agent.agent, Agent::Cpu(_)) && self.cx.shape.domains[agent.space];
         let word = pointer.constant().is_some_and(|pointer| pointer >= WORD_BASE);
         if domain && !word {
             return unsupported("an access of a CPU through a domain, which no CPU loads", span);

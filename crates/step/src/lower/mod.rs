@@ -271,13 +271,13 @@ struct Builder<'l, 'p> {
     handlers: Vec<FunctionId>,
     /// Results that only a contract could know.
     unknown: Vec<(Reg, Span, Name)>,
-    /// Fields of shared records that an expression reads: where each is kept,
-    /// and its place. They are read before whatever comes next.
-    reads: Vec<(Reg, Expr, Expr, Span)>,
     /// Functions with a contract that are being written out.
     promised: usize,
     /// Choices that ideal memory makes as well.
     choices: Vec<Choice>,
+    /// Fields of shared records that an expression reads: where each is kept,
+    /// and its place. They are read before whatever comes next.
+    reads: Vec<(Reg, Expr, Expr, Span)>,
 }
 
 /// A choice of a thread.
@@ -305,9 +305,9 @@ impl<'l, 'p> Builder<'l, 'p> {
             functions: Vec::new(),
             handlers: Vec::new(),
             unknown: Vec::new(),
-            reads: Vec::new(),
             promised: 0,
             choices: Vec::new(),
+            reads: Vec::new(),
         }
     }
 
