@@ -119,9 +119,7 @@ impl Counters {
                 0 => look.bad | look.misused_words(observed),
                 set => set,
             };
-            // What is stored through a pointer that may lead anywhere is bad for
-            // every word, also when none is left.
-            if bad == 0 || words.is_empty() {
+            if bad == 0 {
                 return Counters { list: look.counters(), lost: AtomicBool::new(false) };
             }
             let mut at = 0;
