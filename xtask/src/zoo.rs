@@ -133,8 +133,8 @@ fn rows(index: &str) -> (Vec<Row>, Vec<Finding>) {
     (rows, findings)
 }
 
-/// Reads the header's `Key=value` lines and the lines of the `expect` table
-/// without a dial.
+/// Reads the header's `Key=value` lines and the `expect` table. The variant with
+/// the bug is `BUGGY`, or what the header calls `Buggy=`.
 fn bug(text: &str) -> Bug {
     let mut bug = Bug::default();
     let mut table = false;
@@ -152,9 +152,11 @@ fn bug(text: &str) -> Bug {
         let Some((left, right)) = line.split_once(':') else { continue };
         let claims: Vec<&str> = right.split(';').next().unwrap_or("").split(',').collect();
         let claims: Vec<&str> = claims.into_iter().map(str::trim).collect();
-        match left.trim() {
-            "*" => bug.clear = claims.contains(&"clean"),
-            "BUGGY" => {
+        let (variant, setting) = setting(left);
+        let buggy = bug.header.get("Buggy").map_or("BUGGY", String::as_str);
+        match variant.as_str() {
+            "*" if setting.is_empty() => bug.clear = claims.contains(&"clean"),
+            variant if variant == buggy && bug.found.is_none() => {
                 let broken: Vec<&str> = claims
                     .into_iter()
                     .filter(|claim| {
@@ -163,13 +165,22 @@ fn bug(text: &str) -> Bug {
                     })
                     .collect();
                 if !broken.is_empty() {
-                    bug.found = Some(broken.join(", "));
+                    let under = if setting.is_empty() { "" } else { " under " };
+                    bug.found = Some(format!("{}{under}{setting}", broken.join(", ")));
                 }
             }
             _ => {}
         }
     }
     bug
+}
+
+/// The left side of a claim: the variant, and what else has to be chosen.
+fn setting(left: &str) -> (String, String) {
+    let words: Vec<&str> = left.split_whitespace().collect();
+    let other = |word: &&str| ["model", "param", "machine", "kernel"].contains(word);
+    let at = words.iter().position(other).unwrap_or(words.len());
+    (words[..at].join(" "), words[at..].join(" "))
 }
 
 /// The document, and what is wrong with what it is made of.
@@ -322,6 +333,23 @@ mod tests {
         zoo.files.clear();
         zoo.index = zoo.index.replace("CVE-1\t", "CVE-1\tforgotten");
         assert_one(&checked(&zoo), "the table only grows");
+    }
+
+    #[test]
+    fn a_bug_of_another_model_and_another_variant() {
+        let mut zoo = zoo();
+        let text = ONE.replace("    BUGGY :", "    BUGGY : clean;\n    BUGGY model ra :");
+        zoo.files.insert("one".to_owned(), text.clone());
+        let made = table(&zoo).0;
+        assert!(
+            made.contains("| found and clear | FREE at \"put_page\" under model ra |"),
+            "{made}"
+        );
+        let text = text
+            .replace("BUGGY model", "LATE  SKIP model")
+            .replace("Year", "Buggy=LATE SKIP\nYear");
+        zoo.files.insert("one".to_owned(), text);
+        assert_eq!(table(&zoo).0, made);
     }
 
     #[test]
