@@ -168,8 +168,8 @@ impl<M: Mmu> Know for Here<'_, M> {
         }
     }
 
-    /// The thread's own site has allocated it, or will; and no table, no cache
-    /// and no other thread knows of it. Pages are not kept in words.
+    /// The thread's own site has allocated it, or will; and no table, no cache,
+    /// no word and no other thread knows of it.
     fn private(&self, frame: usize) -> bool {
         let (machine, state) = (self.machine, self.state);
         let world = &machine.world;
@@ -197,6 +197,7 @@ impl<M: Mmu> Know for Here<'_, M> {
         !known
             && !world.entries.iter().any(|table| named(table))
             && !world.softs.iter().any(|soft| named(soft))
+            && !named(&world.words)
             && !world.shape().two_levels
             && !machine.mmu.reaches(world, state, frame)
     }
