@@ -372,14 +372,16 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
     checked
 }
 
-/// The codes of what is violated, and nothing else of a verdict. `known` is
-/// another test with what was found, which may save half of the work.
+/// The codes of what is violated, and nothing else of a verdict; and whether all
+/// was searched. `known` is another test with what was found, which may save half
+/// of the work.
 pub(crate) fn codes(
     subject: &Subject,
     request: &Request,
     known: (&Subject, &Explored),
-) -> Vec<&'static str> {
+) -> (Vec<&'static str>, bool) {
     let explored = explore(subject, request, Wanted::Codes, Some(known));
+    let complete = incomplete(&explored.found).is_none() && explored.ideal_stopped.is_none();
     let mut verdicts = Verdicts { subject, explored: &explored, list: BTreeMap::new() };
     verdicts.outcomes();
     let mut found: BTreeSet<&str> = verdicts.list.into_keys().collect();
@@ -387,7 +389,7 @@ pub(crate) fn codes(
     found.extend(broken.filter_map(property_name).map(|(code, _)| code));
     found.extend(explored.found.deadlock.as_ref().map(|_| "deadlock"));
     found.extend(explored.found.trapped.as_ref().map(|_| "PROGRESS"));
-    CODES.into_iter().filter(|code| found.contains(code)).collect()
+    (CODES.into_iter().filter(|code| found.contains(code)).collect(), complete)
 }
 
 /// The machine of a test and a shortest run to an end that ideal memory lacks,

@@ -127,6 +127,8 @@ pub struct Guard {
     pub place: Option<Place>,
     /// What is broken without it: codes, or empty if it does not matter.
     pub without: Vec<&'static str>,
+    /// Nothing is broken as far as the search came, and it reached a limit.
+    pub unknown: bool,
 }
 
 /// What the `expect` table says.

@@ -180,6 +180,7 @@ pub(super) fn clean() -> Checked {
         what: what.to_owned(),
         place: Some(place(FILE, line, what)),
         without: without.to_vec(),
+        unknown: false,
     };
     Checked {
         test: "doorbell".to_owned(),

@@ -115,6 +115,8 @@ pub struct Guard {
     pub what: String,
     pub place: Option<Place>,
     pub without: Vec<String>,
+    /// Nothing was found without it before the search reached a limit.
+    pub unknown: bool,
 }
 
 /// What the `expect` table says.
@@ -216,6 +218,7 @@ fn check(checked: &Checked) -> Check {
         what: guard.what.clone(),
         place: guard.place.as_ref().map(place),
         without: guard.without.iter().map(|code| code.to_lowercase()).collect(),
+        unknown: guard.unknown,
     };
     Check {
         test: checked.test.clone(),

@@ -105,7 +105,7 @@ pub(super) fn function<'a>(code: &str, at: &Place, violation: &'a Violation) -> 
 
 fn add_guards(lines: &mut Lines, guards: &[Guard], file: &str) {
     let (needed, rest): (Vec<&Guard>, Vec<&Guard>) =
-        guards.iter().partition(|guard| !guard.without.is_empty());
+        guards.iter().filter(|guard| !guard.unknown).partition(|guard| !guard.without.is_empty());
     for guard in &needed {
         let at = match &guard.place {
             Some(at) if at.file == file => format!(" at line {}", at.line),
@@ -114,6 +114,12 @@ fn add_guards(lines: &mut Lines, guards: &[Guard], file: &str) {
         };
         let codes = guard.without.join(", ");
         lines.add("needs", &format!("{}{at}: without it {codes}", one_line(&guard.what)));
+    }
+    let unknown = guards.iter().filter(|guard| guard.unknown).count();
+    if unknown != 0 {
+        let s = if unknown == 1 { "step was" } else { "steps were" };
+        let what = format!("unknown: {unknown} {s} taken out, and the search reached its limit");
+        lines.add("needs", &what);
     }
     let others = match (needed.len(), rest.len()) {
         (_, 0) => return,
@@ -188,6 +194,18 @@ expected yes, by litmus/seed/doorbell.litmus:65: * : clean, Never;
 note     device accesses are in order (order waits)
 ";
         assert_eq!(text(&fixture::clean(), Paint::plain()), expected);
+    }
+
+    #[test]
+    fn a_guard_that_was_not_searched_to_the_end_is_not_said_to_be_none() {
+        let mut checked = fixture::clean();
+        let guards = checked.guards.as_mut().unwrap();
+        for guard in guards.iter_mut().filter(|guard| guard.without.is_empty()).take(1) {
+            guard.unknown = true;
+        }
+        let text = text(&checked, Paint::plain());
+        assert!(text.contains("unknown: 1 step was taken out, and the search reached its limit"));
+        assert!(text.contains("nothing else: 1 other step does not matter"), "{text}");
     }
 
     #[test]
