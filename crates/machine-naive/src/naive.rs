@@ -17,6 +17,7 @@
 //! because whatever it might keep a fill can keep before or after it.
 
 use shootdown_machine::mmu::{Answer, Mmu};
+use shootdown_machine::setting::HwDirty;
 use shootdown_machine::state::{Slot, Slots, State};
 use shootdown_machine::world::World;
 use shootdown_step::shape::Source;
@@ -31,6 +32,12 @@ struct CacheSlots {
     small: Vec<Slot>,
     /// Entries, by block; none if there is one level only.
     large: Vec<Slot>,
+    /// The same of entries that were dirty, if hardware cares.
+    small_dirty: Vec<Slot>,
+    large_dirty: Vec<Slot>,
+    /// Frames, by page, that were written through an entry that was not dirty,
+    /// and whose entry in the table does not say so yet.
+    unwritten: Vec<Slot>,
     /// Tables that the walker has a pointer to, by block; only roots walk.
     pointers: Vec<Slot>,
 }
@@ -41,18 +48,31 @@ pub struct Naive {
     caches: Vec<CacheSlots>,
 }
 
-/// A cache was asked: what it gave, whether a walk gave it just now, and the
-/// state in which everybody on the way has kept it.
-type Asked<'a> = &'a mut dyn FnMut(Entry, bool, State);
+/// A cache was asked: what it gave, where in a table a walk found it just now,
+/// and the state in which everybody on the way has kept it.
+type Asked<'a> = &'a mut dyn FnMut(Entry, Option<Slot>, State);
+
+/// Whether hardware has anything to do with dirty bits.
+fn cares(world: &World) -> bool {
+    world.setting.hw_dirty != HwDirty::No
+}
 
 impl Naive {
     /// What a cache holds for a page.
     fn held(&self, world: &World, state: &State, cache: usize, page: usize) -> Vec<Entry> {
         let slots = &self.caches[cache];
         let block = world.shape().pages[page].block;
-        let small = bits(state.get(slots.small[page])).map(|bit| Entry::of_bit(bit, false));
-        let large = slots.large.get(block).map_or(0, |slot| state.get(*slot));
-        small.chain(bits(large).map(|bit| Entry::of_bit(bit, true))).collect()
+        let mut held = Vec::new();
+        for (slot, large, dirty) in [
+            (slots.small.get(page), false, false),
+            (slots.small_dirty.get(page), false, true),
+            (slots.large.get(block), true, false),
+            (slots.large_dirty.get(block), true, true),
+        ] {
+            let mask = slot.map_or(0, |slot| state.get(*slot));
+            held.extend(bits(mask).map(|bit| Entry::of_bit(bit, large, dirty)));
+        }
+        held
     }
 
     /// A cache keeps what it was given.
@@ -61,8 +81,11 @@ impl Naive {
             return;
         }
         let slots = &self.caches[cache];
+        let block = world.shape().pages[page].block;
         let slot = match entry {
-            Entry::Large { .. } => slots.large[world.shape().pages[page].block],
+            Entry::Large { dirty: true, .. } => slots.large_dirty[block],
+            Entry::Large { .. } => slots.large[block],
+            Entry::Small { dirty: true, .. } => slots.small_dirty[page],
             _ => slots.small[page],
         };
         state.set(slot, state.get(slot) | entry.bit());
@@ -71,34 +94,70 @@ impl Naive {
     /// Every way in which a cache that is asked for a page gets an answer from
     /// what it fills from.
     fn ask(&self, world: &World, state: &State, cache: usize, page: usize, each: Asked<'_>) {
-        let mut give = |entry: Entry, walked: bool, mut after: State| {
+        let mut give = |entry: Entry, place: Option<Slot>, mut after: State| {
             self.keep(world, &mut after, cache, page, entry);
-            each(entry, walked, after);
+            each(entry, place, after);
         };
         let block = world.shape().pages[page].block;
         match world.shape().caches[cache].source {
             Source::Soft(soft) => {
-                give(Entry::small(state.get(world.softs[soft][page])), true, state.clone())
+                let slot = world.softs[soft][page];
+                give(Entry::small(state.get(slot), cares(world)), Some(slot), state.clone())
             }
             Source::Cache(source) => {
                 for entry in self.held(world, state, source, page) {
-                    give(entry, false, state.clone());
+                    give(entry, None, state.clone());
                 }
                 self.ask(world, state, source, page, &mut give);
             }
             Source::Table => {
                 let pointers = self.caches[cache].pointers.get(block).copied();
                 for table in bits(pointers.map_or(0, |slot| state.get(slot))) {
-                    let leaf = state.get(world.entries[table as usize][page]);
-                    give(Entry::small(leaf), true, state.clone());
+                    let slot = world.entries[table as usize][page];
+                    let leaf = Entry::small(state.get(slot), cares(world));
+                    give(leaf, Some(slot), state.clone());
                 }
                 let mut after = state.clone();
                 let root = root(world, state, world.shape().caches[cache].space, page);
                 if let (Root::Table(table), Some(slot)) = (root, pointers) {
                     after.set(slot, after.get(slot) | 1 << table);
                 }
-                give(found(world, state, root, page), true, after);
+                let place = match root {
+                    Root::Table(table) => world.entries[table][page],
+                    _ => world.upper[world.shape().caches[cache].space][block],
+                };
+                give(found(world, state, root, page), Some(place), after);
             }
+        }
+    }
+
+    /// Dirty bits that a cache has not written yet reach the table, where it
+    /// still has the same page.
+    fn write_back(&self, world: &World, state: &mut State, cache: usize, page: usize) {
+        let slot = self.caches[cache].unwritten[page];
+        let owed = state.get(slot);
+        if owed == 0 {
+            return;
+        }
+        state.set(slot, 0);
+        let caches = &world.shape().caches;
+        let mut from = cache;
+        while let Source::Cache(source) = caches[from].source {
+            from = source;
+        }
+        let place = match caches[from].source {
+            Source::Soft(soft) => world.softs[soft][page],
+            _ => {
+                let table =
+                    world.shape().first_table(caches[from].space, world.shape().pages[page].block);
+                world.entries[table][page]
+            }
+        };
+        let value = state.get(place);
+        if let Some(frame) = entry::frame(value)
+            && owed >> frame & 1 != 0
+        {
+            state.set(place, value | entry::DIRTY);
         }
     }
 
@@ -111,12 +170,15 @@ impl Naive {
             for (cache, its) in shape.caches.iter().enumerate() {
                 for entry in self.held(world, state, cache, at) {
                     if let Some((frame, write)) = entry.at(page.index) {
-                        each(its.space, at, frame, write);
+                        // A write through it is looked up again, so that it grants none.
+                        let asks = matches!(world.setting.hw_dirty, HwDirty::Yes | HwDirty::Eager);
+                        each(its.space, at, frame, write && (entry.dirty() || !asks));
                     }
                 }
             }
             for soft in &world.softs {
-                if let Some((frame, write)) = Entry::small(state.get(soft[at])).at(page.index) {
+                let entry = Entry::small(state.get(soft[at]), false);
+                if let Some((frame, write)) = entry.at(page.index) {
                     // Software mirrors the first address space.
                     each(0, at, frame, write);
                 }
@@ -159,7 +221,7 @@ fn root(world: &World, state: &State, space: usize, page: usize) -> Root {
     let upper = state.get(world.upper[space][block]);
     match entry::table(upper) {
         Some(table) => Root::Table(table),
-        None if upper & entry::HUGE != 0 => Root::Large(Entry::large(upper)),
+        None if upper & entry::HUGE != 0 => Root::Large(Entry::large(upper, cares(world))),
         None => Root::Nothing,
     }
 }
@@ -167,7 +229,7 @@ fn root(world: &World, state: &State, space: usize, page: usize) -> Root {
 /// The end of a walk that began so.
 fn found(world: &World, state: &State, root: Root, page: usize) -> Entry {
     match root {
-        Root::Table(table) => Entry::small(state.get(world.entries[table][page])),
+        Root::Table(table) => Entry::small(state.get(world.entries[table][page]), cares(world)),
         Root::Large(entry) => entry,
         Root::Nothing => Entry::Absent,
     }
@@ -185,6 +247,9 @@ impl Mmu for Naive {
             .map(|cache| CacheSlots {
                 small: some(shape.pages.len()),
                 large: some(blocks),
+                small_dirty: some(if cares(world) { shape.pages.len() } else { 0 }),
+                large_dirty: some(if cares(world) { blocks } else { 0 }),
+                unwritten: some(shape.pages.len()),
                 pointers: some(walks(cache.source)),
             })
             .collect();
@@ -212,11 +277,18 @@ impl Mmu for Naive {
             state.set(*slot, 0);
             let block = world.shape().pages[page].block;
             // A large entry goes with any address inside of it.
-            for (slots, goes) in [(&slots.large, true), (&slots.pointers, !leaf_only)] {
-                if let (Some(slot), true) = (slots.get(block), goes) {
+            for (slots, at, goes) in [
+                (&slots.small_dirty, page, true),
+                (&slots.large, block, true),
+                (&slots.large_dirty, block, true),
+                (&slots.pointers, block, !leaf_only),
+            ] {
+                if let (Some(slot), true) = (slots.get(at), goes) {
                     state.set(*slot, 0);
                 }
             }
+            // It is done when what it still had to write is written.
+            self.write_back(world, state, cache, page);
         }
     }
 
@@ -232,17 +304,25 @@ impl Mmu for Naive {
         let cache = world.shape().agents[thread].cache;
         let index = world.shape().pages[page].index;
         let rewalk = world.setting.perm_miss_rewalk;
-        let mut answer = |entry: Entry, walked: bool| match entry.grants(index, write) {
+        let mut answer = |entry: Entry, place: Option<Slot>| match entry.grants(index, write) {
+            Some(frame) if write && cares(world) && !entry.dirty() => {
+                match (world.setting.hw_dirty, place) {
+                    (HwDirty::Lazy, _) => each(Answer::Owes(frame)),
+                    // Only a walk finds the place to write to.
+                    (_, Some(place)) => each(Answer::Marks(frame, place)),
+                    (_, None) => {}
+                }
+            }
             Some(frame) => each(Answer::Frame(frame)),
             // An entry that is there and forbids the access is looked up
             // again; that something is absent is no matter of rights.
-            None if walked || !rewalk || entry == Entry::Absent => each(Answer::Fault),
+            None if place.is_some() || !rewalk || entry == Entry::Absent => each(Answer::Fault),
             None => {}
         };
         for entry in self.held(world, state, cache, page) {
-            answer(entry, false);
+            answer(entry, None);
         }
-        self.ask(world, state, cache, page, &mut |entry, walked, _| answer(entry, walked));
+        self.ask(world, state, cache, page, &mut |entry, place, _| answer(entry, place));
     }
 
     fn fault(&self, world: &World, state: &mut State, thread: usize, page: usize) {
@@ -250,6 +330,16 @@ impl Mmu for Naive {
             // Both sizes and the pointer, of the TLB that was used and no other.
             self.invalidate(world, state, world.shape().agents[thread].cache, 1 << page, false);
         }
+    }
+
+    fn owes(&self, world: &World, state: &mut State, thread: usize, page: usize, frame: usize) {
+        let slot = self.caches[world.shape().agents[thread].cache].unwritten[page];
+        state.set(slot, state.get(slot) | 1 << frame);
+    }
+
+    fn paid(&self, _: &World, state: &State) -> bool {
+        let mut unwritten = self.caches.iter().flat_map(|slots| &slots.unwritten);
+        unwritten.all(|slot| state.get(*slot) == 0)
     }
 
     fn reaches(&self, world: &World, state: &State, frame: usize) -> bool {
@@ -318,10 +408,27 @@ impl Mmu for Naive {
             }
         };
         for page in 0..world.shape().pages.len() {
-            self.ask(world, state, process, page, &mut |_, _, filled| each(filled));
+            let is = &world.shape().caches[process];
+            let ahead =
+                world.setting.hw_dirty == HwDirty::Eager && !is.cpu && is.source == Source::Table;
+            self.ask(world, state, process, page, &mut |entry, place, filled| {
+                // Asked for a write that nobody has asked for.
+                let writes = entry.at(0).is_some_and(|(_, write)| write);
+                if let (true, Some(place)) = (ahead && writes && !entry.dirty(), place) {
+                    let mut marked = filled.clone();
+                    marked.set(place, marked.get(place) | entry::DIRTY);
+                    each(marked);
+                }
+                each(filled);
+            });
+            let mut written = state.clone();
+            self.write_back(world, &mut written, process, page);
+            each(written);
         }
         let slots = &self.caches[process];
-        for slot in slots.small.iter().chain(&slots.large).chain(&slots.pointers) {
+        let entries = slots.small.iter().chain(&slots.large);
+        let dirty = slots.small_dirty.iter().chain(&slots.large_dirty);
+        for slot in entries.chain(dirty).chain(&slots.pointers) {
             let mask = state.get(*slot);
             for bit in bits(mask) {
                 let mut next = state.clone();

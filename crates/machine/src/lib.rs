@@ -7,6 +7,7 @@
 //! ```
 
 pub mod contracts;
+mod dirty;
 pub mod ideal;
 pub mod machine;
 pub mod mmu;

@@ -6,8 +6,9 @@ use shootdown_step::{EntryAt, Op};
 
 use crate::machine::Machine;
 use crate::mmu::Mmu;
+use crate::setting::Drain;
 use crate::state::{Slot, State};
-use crate::world::{Failed, Seen};
+use crate::world::{Descriptor, Failed, Seen, WRITTEN};
 
 type Outcome = Result<bool, Failed>;
 
@@ -17,6 +18,9 @@ impl<M: Mmu> Machine<M> {
         match at {
             EntryAt::Lower(_) => self.world.entry_slot(pointer),
             EntryAt::Upper(_) => self.world.upper_slot(pointer),
+            EntryAt::Soft(soft, _) => {
+                self.page_at(pointer).map(|page| self.world.softs[*soft][page])
+            }
         }
         .ok_or(Failed::Page)
     }
@@ -66,6 +70,7 @@ impl<M: Mmu> Machine<M> {
                     EntryAt::Upper(_) => {
                         shape.upper_of_pointer(pointer).map(|(space, _)| shape.upper_lock(space))
                     }
+                    EntryAt::Soft(..) => None,
                 };
                 let lock = lock.ok_or(Failed::Page)?;
                 if *take
@@ -102,6 +107,26 @@ impl<M: Mmu> Machine<M> {
                 let value = state.get(slot) & !entry::WRITE;
                 self.commit(state, slot, value);
                 Seen::note(&world.seen.events, 4);
+            }
+            Op::Flags { into, entry: at, clears, sets } => {
+                let slot = self.slot_of(state, thread, at)?;
+                let old = state.get(slot);
+                // An absent entry stays absent.
+                let new = if old == 0 { 0 } else { old & !clears | sets };
+                self.commit(state, slot, new);
+                Seen::note(&world.seen.events, 4);
+                self.keep(state, thread, *into, i64::from(old & clears != 0));
+            }
+            Op::ExchangeEntry { into, entry: at, expected, value } => {
+                let slot = self.slot_of(state, thread, at)?;
+                let value = self.value(state, thread, value);
+                let old = state.get(slot);
+                let expected = expected.as_ref().map(|value| self.value(state, thread, value));
+                if expected.is_none_or(|expected| expected == old) {
+                    self.note_set(state, thread, at, value);
+                    self.commit(state, slot, value);
+                }
+                self.keep(state, thread, *into, old);
             }
             Op::SetAccessFlags { into, entry: at, value } => {
                 let slot = self.slot_of(state, thread, at)?;
@@ -224,12 +249,75 @@ impl<M: Mmu> Machine<M> {
         (0..agents.len()).all(|thread| agents[thread].space != space || self.drained(state, thread))
     }
 
+    /// Threads with an access through a cache to one of these pages that was
+    /// translated and not yet performed.
+    fn in_flight(&self, state: &State, cache: usize, pages: u64) -> Vec<usize> {
+        let agents = self.world.shape().agents.iter().enumerate();
+        let through = agents.filter(|(_, agent)| agent.cache == cache).map(|(thread, _)| thread);
+        through
+            .filter(|thread| {
+                let page = match self.world.next_step(state, *thread) {
+                    Some((_, Op::Access { pointer, .. })) => {
+                        self.page_at(self.value(state, *thread, pointer))
+                    }
+                    _ => None,
+                };
+                state.get(self.world.threads[*thread].in_flight) != 0
+                    && page.is_some_and(|page| pages >> page & 1 != 0)
+            })
+            .collect()
+    }
+
+    /// Where the first invalidation completes too early: whether this one is
+    /// the second for some access, and so waits for it. If it does not it is
+    /// the first.
+    fn waits_for_accesses(&self, state: &mut State, caches: &[usize], pages: u64) -> bool {
+        if self.world.setting.drain != Drain::Repeat {
+            return false;
+        }
+        let threads: Vec<usize> =
+            caches.iter().flat_map(|cache| self.in_flight(state, *cache, pages)).collect();
+        let passed = |thread: &usize| self.world.threads[*thread].passed;
+        if threads.iter().any(|thread| state.get(passed(thread)) != 0) {
+            return true;
+        }
+        threads.iter().for_each(|thread| state.set(passed(thread), 1));
+        false
+    }
+
+    /// The caches of an address space's CPUs.
+    fn cpu_caches(&self, space: usize) -> Vec<usize> {
+        let caches = self.world.shape().caches.iter().enumerate();
+        caches.filter(|(_, cache)| cache.cpu && cache.space == space).map(|(at, _)| at).collect()
+    }
+
+    /// Whether a flush of an address space's CPUs has to wait for what they
+    /// have begun.
+    pub(crate) fn cpus_are_busy(&self, state: &mut State, space: usize, pages: u64) -> bool {
+        !self.buffers_drained(state, space)
+            || self.waits_for_accesses(state, &self.cpu_caches(space), pages)
+    }
+
     /// All CPUs of an address space forget pages.
     pub(crate) fn flush_cpu(&self, state: &mut State, space: usize, pages: u64) {
-        for (at, cache) in self.world.shape().caches.iter().enumerate() {
-            if cache.cpu && cache.space == space {
-                self.mmu.invalidate(&self.world, state, at, pages, false);
-            }
+        for cache in self.cpu_caches(space) {
+            self.mmu.invalidate(&self.world, state, cache, pages, false);
+        }
+    }
+
+    /// Posts a descriptor; if the queue is full the driver waits for room.
+    fn post(&self, state: &mut State, queue: usize, descriptor: Descriptor) -> bool {
+        let mut places = self.world.queues[queue].iter();
+        let Some(place) = places.find(|slot| state.get(**slot) == 0) else { return false };
+        state.set(*place, self.world.posted(descriptor));
+        true
+    }
+
+    /// A cache is told to forget pages. One that ignores what it is told says
+    /// that it is done all the same.
+    fn forget(&self, state: &mut State, cache: usize, pages: u64) {
+        if !self.world.shape().caches[cache].ignores {
+            self.mmu.invalidate(&self.world, state, cache, pages, false);
         }
     }
 
@@ -249,25 +337,26 @@ impl<M: Mmu> Machine<M> {
                     return Ok(true);
                 }
                 // The CPUs that are flushed have performed what they began.
-                if !self.buffers_drained(state, *space) {
+                if self.cpus_are_busy(state, *space, pages) {
                     return Ok(false);
                 }
                 self.flush_cpu(state, *space, pages);
             }
             Op::FlushCache { cache, range } => {
                 let pages = range.as_ref().map_or(all, |range| self.pages(state, thread, range));
-                self.mmu.invalidate(world, state, *cache, pages, false);
+                if self.waits_for_accesses(state, &[*cache], pages) {
+                    return Ok(false);
+                }
+                self.forget(state, *cache, pages);
             }
             Op::Post { queue, cache, range } => {
                 let pages = self.pages(state, thread, range);
-                let width = world.shape().pages.len();
-                let descriptor = ((*cache as i64) << width | pages as i64) + 1;
-                let Some(place) = world.queues[*queue].iter().find(|slot| state.get(**slot) == 0)
-                else {
-                    // The queue is full: the driver waits for room.
-                    return Ok(false);
-                };
-                state.set(*place, descriptor);
+                return Ok(self.post(state, *queue, Descriptor::Invalidate(*cache, pages)));
+            }
+            Op::PostWrite { queue, word, value } => {
+                let value = usize::try_from(self.value(state, thread, value)).ok();
+                let value = value.filter(|value| *value < WRITTEN).ok_or(Failed::Endless)?;
+                return Ok(self.post(state, *queue, Descriptor::Write(*word, value)));
             }
             Op::SoftInstall { soft, address, page, rights } => {
                 let at = self.page_at(self.value(state, thread, address)).ok_or(Failed::Page)?;
@@ -279,7 +368,10 @@ impl<M: Mmu> Machine<M> {
                 self.commit(state, world.softs[*soft][at], entry::make(page, rights & 3));
             }
             Op::SoftZap { soft, range } => {
-                let pages = self.pages(state, thread, range);
+                // Software walks from the one address to the other.
+                let start = self.value(state, thread, &range.start);
+                let end = self.value(state, thread, &range.end);
+                let pages = world.shape().pages_between(start, end);
                 for (page, slot) in world.softs[*soft].iter().enumerate() {
                     if pages >> page & 1 != 0 {
                         self.commit(state, *slot, 0);
@@ -326,14 +418,17 @@ impl<M: Mmu> Machine<M> {
         let places = &world.queues[queue];
         let in_order = world.shape().queues[queue].in_order;
         for (at, slot) in places.iter().enumerate() {
-            let descriptor = state.get(*slot) - 1;
-            if descriptor < 0 || (in_order && at > 0) {
+            let Some(descriptor) =
+                world.descriptor(state.get(*slot)).filter(|_| !in_order || at == 0)
+            else {
                 break;
-            }
-            let width = world.shape().pages.len();
-            let (cache, pages) =
-                (descriptor >> width, descriptor as u64 & world.shape().all_pages());
+            };
             let mut next = state.clone();
+            if let Descriptor::Invalidate(cache, pages) = descriptor
+                && self.waits_for_accesses(&mut next, &[cache], pages)
+            {
+                continue;
+            }
             // The others move up, for the queue and for those who wait.
             for (index, place) in places.iter().enumerate().skip(at) {
                 let newer = places.get(index + 1).map_or(0, |place| state.get(*place));
@@ -348,7 +443,12 @@ impl<M: Mmu> Machine<M> {
                     next.set(threads.awaits, moved | WAITING);
                 }
             }
-            self.mmu.invalidate(world, &mut next, cache as usize, pages, false);
+            match descriptor {
+                Descriptor::Invalidate(cache, pages) => self.forget(&mut next, cache, pages),
+                Descriptor::Write(word, value) => {
+                    self.commit(&mut next, world.words[word], value as i64);
+                }
+            }
             each(at as u32, next);
         }
     }

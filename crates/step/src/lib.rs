@@ -21,5 +21,5 @@ pub use code::{ContractCall, Node, NodeId, Refusal, Site, ThreadCode, Variable};
 pub use expr::{Expr, Reg, ask_entry, change_entry};
 pub use lower::{Dials, Lowered, Target, Unsupported, lower};
 pub use memory::MemoryModel;
-pub use op::{Access, EntryAt, Failure, LockAt, Op, Range};
+pub use op::{Access, DirtyAct, EntryAt, Failure, LockAt, Op, Range};
 pub use shape::Shape;

@@ -40,13 +40,17 @@ pub enum EntryAt {
     Lower(Expr),
     /// A `pmd_t *`.
     Upper(Expr),
+    /// The entry of a software TLB for an address.
+    Soft(usize, Expr),
 }
 
 impl EntryAt {
-    /// The pointer.
+    /// The pointer, or the address that stands for it.
     pub fn pointer(&self) -> &Expr {
         match self {
-            EntryAt::Lower(pointer) | EntryAt::Upper(pointer) => pointer,
+            EntryAt::Lower(pointer) | EntryAt::Upper(pointer) | EntryAt::Soft(_, pointer) => {
+                pointer
+            }
         }
     }
 }
@@ -134,6 +138,18 @@ pub enum Op {
         into: Option<Reg>,
         page: Expr,
     },
+    /// Whether the contents are newer than what is kept elsewhere: marks, and
+    /// what becomes of the contents.
+    Dirty {
+        into: Option<Reg>,
+        page: Expr,
+        act: DirtyAct,
+    },
+    /// The first page takes the second's place, with mark and debt.
+    MoveMarks {
+        to: Expr,
+        from: Expr,
+    },
 
     /// Finds the lower entry of an address. With `lock` its lock is taken in
     /// the same step, and kept in the register.
@@ -171,6 +187,22 @@ pub enum Op {
     WriteProtectEntry {
         entry: EntryAt,
     },
+    /// Takes flags away and adds others in one step; gives whether one of the
+    /// first was there.
+    Flags {
+        into: Option<Reg>,
+        entry: EntryAt,
+        clears: i64,
+        sets: i64,
+    },
+    /// Writes in one step, if the expected value is there or none is expected;
+    /// gives the old value.
+    ExchangeEntry {
+        into: Option<Reg>,
+        entry: EntryAt,
+        expected: Option<Expr>,
+        value: Expr,
+    },
     /// Adds rights, dirty and young; gives whether something changed.
     SetAccessFlags {
         into: Option<Reg>,
@@ -207,6 +239,12 @@ pub enum Op {
         queue: usize,
         cache: usize,
         range: Range,
+    },
+    /// A descriptor that writes a word when the queue comes to it.
+    PostWrite {
+        queue: usize,
+        word: usize,
+        value: Expr,
     },
     Sync {
         queue: usize,
@@ -304,6 +342,21 @@ pub enum Op {
     },
     /// The thread ends here because of this.
     Fail(Failure),
+}
+
+/// What is done about a page's dirtiness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DirtyAct {
+    /// The page is marked.
+    Mark,
+    /// The mark is taken; gives whether it was there.
+    Unmark,
+    /// Gives whether it is marked.
+    Ask,
+    /// The contents go where they are kept.
+    WriteOut,
+    /// What the page holds now may be lost; with `true` what comes too.
+    GiveUp(bool),
 }
 
 /// Why a thread ends before its end.

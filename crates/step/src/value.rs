@@ -64,8 +64,10 @@ pub mod entry {
     pub const HUGE: i64 = 32;
     /// An upper entry that leads to a table.
     pub const TABLE: i64 = 64;
+    /// Software has the entry, hardware does not see it.
+    pub const INVALID: i64 = 128;
     /// Where the page begins.
-    pub const PAGE_SHIFT: u32 = 7;
+    pub const PAGE_SHIFT: u32 = 8;
 
     /// The value that maps a page with flags.
     pub fn make(page: i64, flags: i64) -> i64 {
@@ -90,7 +92,7 @@ pub mod entry {
     /// Whether an access through the value is allowed. Writable is readable.
     pub fn grants(value: i64, write: bool) -> bool {
         let wanted = if write { WRITE } else { READ | WRITE };
-        value != 0 && value & wanted != 0
+        value & INVALID == 0 && value & wanted != 0
     }
 }
 
@@ -119,5 +121,6 @@ mod tests {
         assert!(entry::grants(entry::make(1, entry::WRITE), false));
         assert!(!entry::grants(entry::make(1, 0), false), "PROT_NONE");
         assert!(!entry::grants(0, false));
+        assert!(!entry::grants(read_only | entry::INVALID, false), "software only")
     }
 }

@@ -268,6 +268,7 @@ impl Checker {
             exclusive: false,
             huge: false,
             dirty: None,
+            saved: false,
             mapped_by: 1,
         };
         for attribute in attributes {
@@ -282,6 +283,7 @@ impl Checker {
                 "cow" => mapping.cow = true,
                 "excl" => mapping.exclusive = true,
                 "huge" => mapping.huge = true,
+                "saved" => mapping.saved = true,
                 "dirty" => mapping.dirty = Some(true),
                 "clean" => mapping.dirty = Some(false),
                 name => {
@@ -294,7 +296,7 @@ impl Checker {
                             self.errors.push(
                                 Diagnostic::error(attribute.span, message)
                                     .nearest(near)
-                                    .help("ro rw none, anon file shmem zero, cow excl, huge, x2"),
+                                    .help("ro rw none, anon file shmem zero, cow excl, huge, dirty clean, saved, x2"),
                             );
                         }
                     }

@@ -62,7 +62,7 @@ struct Counts {
     failures: Vec<String>,
 }
 
-const FEATURES: [&str; 28] = [
+const FEATURES: [&str; 36] = [
     "iotlb",
     "atc T",
     "two : R",
@@ -91,6 +91,14 @@ const FEATURES: [&str; 28] = [
     "fault G",
     "fork",
     "zap(va)",
+    "hw_dirty = yes",
+    "hw_dirty = eager",
+    "hw_dirty = lazy",
+    "drain = repeat",
+    "page_writeback",
+    "clear_dirty",
+    "mkinvalid",
+    "xchg",
 ];
 
 impl Counts {

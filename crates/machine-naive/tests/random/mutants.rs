@@ -39,6 +39,10 @@ pub(crate) enum Mutation {
     FaultKeeps,
     /// An entry never answers before a walk grants it too.
     OnlyWalks,
+    /// An entry that was not dirty answers writes, and nobody marks it.
+    WritesUnmarked,
+    /// A mark that is owed is never written.
+    NeverPays,
     /// FREE looks at no TLB.
     FreeIsBlind,
     /// REST sees nothing.
@@ -50,7 +54,7 @@ pub(crate) enum Mutation {
 }
 
 /// All that break something.
-pub(crate) const ALL: [Mutation; 16] = [
+pub(crate) const ALL: [Mutation; 18] = [
     Mutation::NoRefill,
     Mutation::AtcNoRefill,
     Mutation::AtcEmptiesSource,
@@ -63,6 +67,8 @@ pub(crate) const ALL: [Mutation; 16] = [
     Mutation::FaultFlushes,
     Mutation::FaultKeeps,
     Mutation::OnlyWalks,
+    Mutation::WritesUnmarked,
+    Mutation::NeverPays,
     Mutation::FreeIsBlind,
     Mutation::RestIsBlind,
     Mutation::ReturnIsBlind,
@@ -200,6 +206,11 @@ impl Mmu for Mutant {
         write: bool,
         each: &mut dyn FnMut(Answer),
     ) {
+        if self.mutation == Mutation::WritesUnmarked {
+            return self.sets.access(world, state, thread, page, write, &mut |answer| {
+                each(answer.frame().map_or(Answer::Fault, Answer::Frame));
+            });
+        }
         if self.mutation != Mutation::OnlyWalks {
             return self.sets.access(world, state, thread, page, write, each);
         }
@@ -219,6 +230,30 @@ impl Mmu for Mutant {
             _ => self.sets.fault(world, state, thread, page),
         }
         self.spoil(state);
+    }
+
+    fn owes(&self, world: &World, state: &mut State, thread: usize, page: usize, frame: usize) {
+        if self.mutation != Mutation::NeverPays {
+            self.sets.owes(world, state, thread, page, frame);
+        }
+    }
+
+    fn paid(&self, world: &World, state: &State) -> bool {
+        self.sets.paid(world, state)
+    }
+
+    fn processes(&self) -> usize {
+        self.sets.processes()
+    }
+
+    fn steps(
+        &self,
+        world: &World,
+        state: &State,
+        process: usize,
+        each: &mut dyn FnMut(u32, State),
+    ) {
+        self.sets.steps(world, state, process, each);
     }
 
     fn reaches(&self, world: &World, state: &State, frame: usize) -> bool {

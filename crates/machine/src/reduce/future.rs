@@ -9,6 +9,7 @@ use super::foot::{self, Feet, Know};
 use super::graph::Graph;
 use super::objects::{Foot, Kind, Objects};
 use super::values::{self, Maps, Registers, Values};
+use crate::setting::Drain;
 use crate::world::World;
 
 /// What is known ahead of every run.
@@ -170,7 +171,13 @@ pub(super) fn plans(
             // deadlock is just that it does not.
             let waits = |number: usize| {
                 let op = world.code(thread).step(number).map(|(op, _)| op);
-                !takes[thread][number].is_empty() || matches!(op, Some(Op::Post { .. }))
+                let flushes = matches!(
+                    op,
+                    Some(Op::FlushCpu { .. } | Op::FlushCache { .. } | Op::GatherFlush { .. })
+                );
+                !takes[thread][number].is_empty()
+                    || matches!(op, Some(Op::Post { .. } | Op::PostWrite { .. }))
+                    || flushes && world.setting.drain == Drain::Repeat
             };
             let (inside, enters) = inside(&plans[thread].graph, &right, &waits, &movers);
             plans[thread].inside = inside;

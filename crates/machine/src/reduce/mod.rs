@@ -78,10 +78,12 @@ use shootdown_step::{Access, Expr, Op, Target};
 pub use objects::Kind;
 
 use crate::machine::Machine;
-use crate::mmu::{Answer, Mmu};
+use crate::mmu::Mmu;
 use crate::model::Process;
 use crate::pages;
+use crate::setting::HwDirty;
 use crate::state::State;
+use crate::world::Descriptor;
 use foot::{Feet, Know};
 use future::Plan;
 use objects::{Foot, Objects};
@@ -145,7 +147,7 @@ impl<M: Mmu> Know for Here<'_, M> {
         };
         let world = &self.machine.world;
         self.machine.mmu.access(world, self.state, thread, page, write, &mut |answer| {
-            if let Answer::Frame(frame) = answer {
+            if let Some(frame) = answer.frame() {
                 frames |= 1 << frame;
             }
         });
@@ -231,6 +233,10 @@ impl<M: Mmu> Machine<M> {
         let Process::Thread(thread) = process else { return false };
         let world = &self.world;
         if !self.mmu.reducible() || state.get(world.error) != 0 || !world.alive(state, thread) {
+            return false;
+        }
+        // Hardware that writes tables by itself may come before any step.
+        if matches!(world.setting.hw_dirty, HwDirty::Eager | HwDirty::Lazy) {
             return false;
         }
         // Absent entries that are cached come and go with every walk.
@@ -374,13 +380,13 @@ impl<M: Mmu> Machine<M> {
         let mut foot = Foot::default();
         for (queue, places) in world.queues.iter().enumerate() {
             for slot in places {
-                let descriptor = state.get(*slot) - 1;
-                if descriptor < 0 {
-                    break;
+                let Some(descriptor) = world.descriptor(state.get(*slot)) else { break };
+                match descriptor {
+                    Descriptor::Invalidate(cache, pages) => {
+                        feet.invalidate(&mut foot, cache, pages)
+                    }
+                    Descriptor::Write(word, _) => feet.write(&mut foot, Kind::Word, 0, word),
                 }
-                let cache = descriptor >> world.shape().pages.len();
-                let pages = descriptor as u64 & world.shape().all_pages();
-                feet.invalidate(&mut foot, cache as usize, pages);
                 foot.writes.add(feet.objects.at(Kind::Queue, 0, queue));
             }
         }

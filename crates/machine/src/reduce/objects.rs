@@ -106,6 +106,8 @@ pub enum Kind {
     Frame,
     /// References to a frame.
     References,
+    /// Whether software has marked a frame as dirty.
+    Mark,
     /// Descriptors of a queue.
     Queue,
     /// What faults may grant.
@@ -114,7 +116,7 @@ pub enum Kind {
     Born,
 }
 
-const KINDS: usize = 13;
+const KINDS: usize = 14;
 
 /// Where the numbers of each kind begin, and how wide its rows are.
 #[derive(Debug)]
@@ -137,6 +139,7 @@ impl Objects {
             (shape.softs.len(), pages),
             (shape.caches.len(), pages),
             (spaces, pages),
+            (1, frames),
             (1, frames),
             (1, frames),
             (1, frames),

@@ -1,7 +1,8 @@
 //! The primitives: what each row of the table is in steps.
 
 use shootdown_litmus::primitives::{
-    Action, Fence, FlushScope, Level, LockClass, LockOp, Notify, Order, Primitive, Tag, Write,
+    Action, Fence, FlushScope, Level, LockClass, LockOp, Notify, Order, Primitive, Tag, UseMark,
+    Write,
 };
 use shootdown_litmus::program::{Arg, FieldId, Place, PlaceKind};
 use shootdown_litmus::{Name, Span, Type};
@@ -9,7 +10,7 @@ use shootdown_litmus::{Name, Span, Type};
 use super::faults::{self, Fault, Faulter};
 use super::{Binding, Builder, Cursor, Env, Result, Target, sum, unsupported};
 use crate::expr::{Expr, Reg};
-use crate::op::{Access, EntryAt, LockAt, Op, Range};
+use crate::op::{Access, DirtyAct, EntryAt, LockAt, Op, Range};
 use crate::shape::ObjectShape;
 use crate::value;
 
@@ -67,6 +68,7 @@ impl Builder<'_, '_> {
                 Ok(())
             }
             Action::Lock(class, op) => self.lock(at, class, op, call),
+            Action::PostWrite => self.post_write(at, env, call),
             Action::Flush(_) | Action::Notify(_) | Action::GatherFlush(_) => {
                 self.tells(at, row.action, call)
             }
@@ -78,6 +80,8 @@ impl Builder<'_, '_> {
             | Action::SetEntry(..)
             | Action::WriteProtectEntry(_)
             | Action::SetAccessFlags(_)
+            | Action::TestAndClear(..)
+            | Action::ExchangeEntry(_)
             | Action::Populate
             | Action::TableEntry => self.entry(at, env, row, call),
             Action::MakeEntry(_)
@@ -86,6 +90,7 @@ impl Builder<'_, '_> {
             | Action::AskEntry(..)
             | Action::SameEntry(_)
             | Action::EntryPage(_)
+            | Action::PageIndex
             | Action::Same
             | Action::Nothing => {
                 self.pure(at, row.action, call);
@@ -125,6 +130,24 @@ impl Builder<'_, '_> {
         if full && self.cx.dials.model.has_buffers() {
             self.step(at, Op::Fence(Fence::Full), call.span, &call.name);
         }
+        Ok(())
+    }
+
+    /// A descriptor that tells by a word that the queue has come to it.
+    fn post_write(&mut self, at: &mut Cursor, env: &Env, call: Call<'_>) -> Result<()> {
+        let ObjectShape::Queue(queue) = self.object(&call.value(0), call.span)? else {
+            return unsupported("this is not a queue", call.span);
+        };
+        let Some(place) = call.place else {
+            return unsupported("a descriptor that writes nowhere", call.span);
+        };
+        let (pointer, index) = self.pointer(env, place)?;
+        let word = sum(pointer, index).constant().map(|address| address - value::WORD_BASE);
+        let Some(word) = word.and_then(|word| usize::try_from(word).ok()) else {
+            return unsupported("a word that is chosen while the test runs", call.span);
+        };
+        let op = Op::PostWrite { queue, word, value: call.value(1) };
+        self.step(at, op, call.span, &call.name);
         Ok(())
     }
 
@@ -261,6 +284,21 @@ impl Builder<'_, '_> {
             }
             Action::WriteProtectEntry(level) => {
                 self.step(at, Op::WriteProtectEntry { entry: entry(level) }, span, &name);
+                Ok(())
+            }
+            Action::TestAndClear(level, mark) => {
+                let flags = match mark {
+                    UseMark::Dirty => value::entry::DIRTY,
+                    UseMark::Young => value::entry::YOUNG,
+                };
+                let op = Op::Flags { into, entry: entry(level), clears: flags, sets: 0 };
+                self.step(at, op, span, &name);
+                Ok(())
+            }
+            Action::ExchangeEntry(level) => {
+                let (entry, value) = (entry(level), call.value(1));
+                let op = Op::ExchangeEntry { into, entry, expected: None, value };
+                self.step(at, op, span, &name);
                 Ok(())
             }
             Action::SetAccessFlags(level) => {
@@ -406,6 +444,11 @@ impl Builder<'_, '_> {
             ),
             Action::EntryPage(_) => Expr::EntryPage(first()),
             Action::Same => call.value(0),
+            Action::PageIndex => Expr::Binary(
+                shootdown_litmus::program::BinaryOp::Subtract,
+                first(),
+                Box::new(Expr::Const(value::address_of_page(0))),
+            ),
             _ => Expr::Const(0),
         };
         self.set(at, into, value.folded());
@@ -438,6 +481,22 @@ impl Builder<'_, '_> {
                 Op::PageRead { into, page: call.value(0), index: call.value(1) }
             }
             Action::PageCount => Op::PageCount { into, page: call.value(0) },
+            Action::MarkDirty
+            | Action::UnmarkDirty
+            | Action::IsMarked
+            | Action::WriteOut
+            | Action::GiveUp { .. } => {
+                let act = match action {
+                    Action::MarkDirty => DirtyAct::Mark,
+                    Action::UnmarkDirty => DirtyAct::Unmark,
+                    Action::IsMarked => DirtyAct::Ask,
+                    Action::WriteOut => DirtyAct::WriteOut,
+                    Action::GiveUp { for_good } => DirtyAct::GiveUp(for_good),
+                    _ => unreachable!("these are the actions above"),
+                };
+                Op::Dirty { into, page: call.value(0), act }
+            }
+            Action::MoveMarks => Op::MoveMarks { to: call.value(0), from: call.value(1) },
             Action::AllocTable => Op::AllocTable { into, site: self.table_site(span) },
             Action::FreeTable => Op::FreeTable { table: call.value(0) },
             Action::Post => {
@@ -463,6 +522,20 @@ impl Builder<'_, '_> {
                 } else {
                     let rights = call.values.get(3).cloned().unwrap_or(Expr::Const(3));
                     Op::SoftInstall { soft, address: call.value(1), page: call.value(2), rights }
+                }
+            }
+            Action::SoftRead | Action::SoftSet | Action::SoftExchange | Action::SoftHide => {
+                let ObjectShape::Soft(soft) = self.object(&call.value(0), span)? else {
+                    return unsupported("this is not a software TLB", span);
+                };
+                let (entry, new) = (EntryAt::Soft(soft, call.value(1)), call.value(2));
+                match action {
+                    Action::SoftRead => Op::ReadEntry { into, entry },
+                    Action::SoftSet => Op::SetEntry { entry, value: new },
+                    Action::SoftHide => {
+                        Op::Flags { into, entry, clears: 0, sets: value::entry::INVALID }
+                    }
+                    _ => Op::ExchangeEntry { into, entry, expected: None, value: new },
                 }
             }
             Action::FlushTlb => {
@@ -592,6 +665,18 @@ fn touches_tables(row: &Primitive) -> bool {
             | Action::SetEntry(..)
             | Action::WriteProtectEntry(_)
             | Action::SetAccessFlags(_)
+            | Action::TestAndClear(..)
+            | Action::ExchangeEntry(_)
+            | Action::MarkDirty
+            | Action::UnmarkDirty
+            | Action::IsMarked
+            | Action::WriteOut
+            | Action::GiveUp { .. }
+            | Action::MoveMarks
+            | Action::SoftRead
+            | Action::SoftSet
+            | Action::SoftHide
+            | Action::SoftExchange
             | Action::Populate
             | Action::ForkEntry
             | Action::FreeTable

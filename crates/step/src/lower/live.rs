@@ -411,7 +411,9 @@ pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         each(&mut range.end);
     };
     let entry = |entry: &mut EntryAt, each: &mut dyn FnMut(&mut Expr)| match entry {
-        EntryAt::Lower(pointer) | EntryAt::Upper(pointer) => each(pointer),
+        EntryAt::Lower(pointer) | EntryAt::Upper(pointer) | EntryAt::Soft(_, pointer) => {
+            each(pointer)
+        }
     };
     match op {
         Op::Access { pointer, index, access, .. } => {
@@ -436,8 +438,9 @@ pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         | Op::PutPage { page }
         | Op::ClearPage { page }
         | Op::PageCount { page, .. }
+        | Op::Dirty { page, .. }
         | Op::GatherPage { page } => each(page),
-        Op::CopyPage { to, from } => {
+        Op::CopyPage { to, from } | Op::MoveMarks { to, from } => {
             each(to);
             each(from);
         }
@@ -466,7 +469,13 @@ pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         Op::EntryLock { entry: at, .. }
         | Op::ReadEntry { entry: at, .. }
         | Op::ClearEntry { entry: at, .. }
+        | Op::Flags { entry: at, .. }
         | Op::WriteProtectEntry { entry: at } => entry(at, each),
+        Op::ExchangeEntry { entry: at, expected, value, .. } => {
+            entry(at, each);
+            expected.iter_mut().for_each(&mut *each);
+            each(value);
+        }
         Op::SetEntry { entry: at, value } | Op::SetAccessFlags { entry: at, value, .. } => {
             entry(at, each);
             each(value);
@@ -475,6 +484,7 @@ pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
             each(entry);
             each(table);
         }
+        Op::PostWrite { value, .. } => each(value),
         Op::FreeTable { table } => each(table),
         Op::FlushCpu { range: at, .. } | Op::FlushCache { range: at, .. } => {
             if let Some(at) = at {
@@ -525,6 +535,9 @@ fn slots(op: &mut Op) -> Vec<&mut Option<Reg>> {
         | Op::SamePages { into, .. }
         | Op::PageRead { into, .. }
         | Op::PageCount { into, .. }
+        | Op::Dirty { into, .. }
+        | Op::Flags { into, .. }
+        | Op::ExchangeEntry { into, .. }
         | Op::EntryOfTable { into, .. }
         | Op::EntryLock { into, .. }
         | Op::ReadEntry { into, .. }
