@@ -4,8 +4,9 @@ use shootdown_litmus::program::{Agent, FunctionId};
 use shootdown_machine::machine::Machine;
 use shootdown_machine::model::{Process, Run};
 use shootdown_machine::outcome::value_name;
-use shootdown_machine::run::{FAULT, frame_of_choice};
+use shootdown_machine::run::{FAULT, frame_of_choice, marks};
 use shootdown_machine::sets::Sets;
+use shootdown_machine::setting::HwDirty;
 use shootdown_machine::state::State;
 use shootdown_step::shape::Kept;
 use shootdown_step::value::frame_of_page;
@@ -413,7 +414,7 @@ impl Story<'_> {
         let shape = self.machine.world.shape();
         told.result = match op {
             Op::Access { .. } if choice == FAULT => Some("faults".to_owned()),
-            Op::Access { into, .. } => {
+            Op::Access { into, access, .. } => {
                 let mut parts = Vec::new();
                 if let Some(into) = into {
                     let slot = self.machine.world.threads[thread].registers[into.0 as usize];
@@ -427,6 +428,11 @@ impl Story<'_> {
                 }
                 if let Some(frame) = frame_of_choice(choice) {
                     parts.push(format!("in {}", shape.frames[frame].name));
+                    // Where hardware sets dirty bits it matters who does not.
+                    let hardware = self.machine.world.setting.hw_dirty != HwDirty::No;
+                    if hardware && access.writes() && !marks(choice) {
+                        parts.push("no mark".to_owned());
+                    }
                 }
                 (!parts.is_empty()).then(|| parts.join(", "))
             }

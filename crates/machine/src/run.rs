@@ -28,6 +28,12 @@ pub fn frame_of_choice(choice: u32) -> Option<usize> {
     }
 }
 
+/// Whether an access with this choice sets the dirty bit of an entry, now or
+/// later.
+pub fn marks(choice: u32) -> bool {
+    choice > MARKS && choice != FAULT
+}
+
 impl<M: Mmu> Machine<M> {
     /// Every way in which a thread can take its next step.
     pub fn thread_steps(&self, state: &State, thread: usize, each: Each<'_>) {

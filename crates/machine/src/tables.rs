@@ -268,10 +268,17 @@ impl<M: Mmu> Machine<M> {
             .collect()
     }
 
-    /// Where the first invalidation completes too early: whether this one is
-    /// the second for some access, and so waits for it. If it does not it is
-    /// the first.
+    /// Whether an invalidation has to wait for accesses through these caches:
+    /// for stores that are on their way, and where the first invalidation
+    /// completes too early, for accesses that this one is the second for. If it
+    /// does not wait it is the first.
     fn waits_for_accesses(&self, state: &mut State, caches: &[usize], pages: u64) -> bool {
+        // Stores that wait in a buffer were translated; a guest has one too.
+        let agents = self.world.shape().agents.iter().enumerate();
+        let mut through = agents.filter(|(_, agent)| caches.contains(&agent.cache));
+        if through.any(|(thread, _)| !self.drained(state, thread)) {
+            return true;
+        }
         if self.world.setting.drain != Drain::Repeat {
             return false;
         }
