@@ -17,10 +17,10 @@ use shootdown_machine::machine::Machine;
 use shootdown_machine::model::{self, Found, Run, failed_of, search};
 use shootdown_machine::outcome::{self, Observable};
 use shootdown_machine::sets::Sets;
-use shootdown_machine::setting::{HwDirty, Setting};
+use shootdown_machine::setting::{Drain, HwDirty, Setting};
 use shootdown_machine::state::State;
 use shootdown_machine::world::{Failed, World};
-use shootdown_step::{Lowered, MemoryModel, Target, lower};
+use shootdown_step::{Lowered, MemoryModel, Shape, Target, lower};
 
 use crate::block::block;
 use crate::classify::{Ends, Named, name_outcome};
@@ -152,12 +152,9 @@ pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refus
         (Ok(lowered), Ok(ideal)) => (lowered, ideal),
         (Err(error), _) | (_, Err(error)) => return not_covered(program, error.why, error.span),
     };
-    // A mark goes to the entry that it was cached from; with several tables
-    // nobody says which that is.
-    if setting.hw_dirty == HwDirty::Lazy && lowered.shape.two_levels {
-        let why = "`hw_dirty=lazy` with upper entries that change".to_owned();
+    if let Some(why) = unanswered(&setting, &lowered.shape) {
         let span = program.header.span;
-        return not_covered(program, why, span);
+        return not_covered(program, why.to_owned(), span);
     }
     let mut refusal = ideal.refusal.as_ref().map(|refusal| (refusal.why.clone(), refusal.span));
     if refusal.is_none()
@@ -170,6 +167,24 @@ pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refus
         refusal = Some((why, site.span));
     }
     Ok(Subject { program, setting, lowered, ideal, refusal })
+}
+
+/// Dials that have no meaning together with something else, yet.
+fn unanswered(setting: &Setting, shape: &Shape) -> Option<&'static str> {
+    let contexts = !shape.contexts.is_empty();
+    let noncoherent = shape.caches.iter().any(|cache| cache.noncoherent);
+    // A mark goes to the entry that it was cached from; with several tables
+    // nobody says which that is.
+    match setting.hw_dirty {
+        HwDirty::No => {}
+        HwDirty::Lazy if shape.two_levels => {
+            return Some("`hw_dirty=lazy` with upper entries that change");
+        }
+        _ if contexts => return Some("`hw_dirty` with contexts"),
+        _ if noncoherent => return Some("`hw_dirty` with walkers that are not coherent"),
+        _ => {}
+    }
+    (setting.drain == Drain::Repeat && contexts).then_some("`drain=repeat` with contexts")
 }
 
 /// The order of a queue, and whether a TLB obeys, are dials that are named after
@@ -213,13 +228,39 @@ pub(crate) struct Explored {
     pub(crate) options: Options,
 }
 
-/// Explores a test.
-pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) -> Explored {
+/// What a search is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A run to everything that is violated.
+    Runs,
+    /// What is violated, and runs to ends that ideal memory lacks: they say what.
+    Codes,
+    /// A run to an end that ideal memory lacks.
+    WrongEnd,
+}
+
+/// Explores a test. If another one has the same ideal memory and was explored
+/// in the same way, that need not be done again.
+pub(crate) fn explore(
+    subject: &Subject,
+    request: &Request,
+    wanted: Wanted,
+    known: Option<(&Subject, &Explored)>,
+) -> Explored {
     let mut options = request.options();
     let compared = outcome::compared(&subject.lowered, &subject.ideal);
     let mut allowed = BTreeSet::new();
     let (mut ideal_states, mut ideal_stopped) = (0, None);
-    if subject.refusal.is_none() {
+    let known = known.filter(|(other, explored)| {
+        other.ideal == subject.ideal
+            && other.refusal.is_none()
+            && explored.ends.compared == compared
+    });
+    if let Some((_, explored)) = known.filter(|_| subject.refusal.is_none()) {
+        ideal_states = explored.ideal_states;
+        ideal_stopped.clone_from(&explored.ideal_stopped);
+        allowed.clone_from(&explored.ends.allowed);
+    } else if subject.refusal.is_none() {
         let (world, slots) = World::new(subject.ideal.clone(), Target::Ideal, subject.setting);
         let ideal = Machine::new(world, slots, Ideal::default());
         let found = search(&ideal, &options, &|_| 0, &|state| {
@@ -231,7 +272,14 @@ pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) ->
     }
     let shown = outcome::shown(&subject.program, &subject.lowered);
     let (world, slots) = World::new(subject.lowered.clone(), Target::Machine, subject.setting);
-    let machine = Machine::new(world, slots, Sets::default());
+    let mut machine = Machine::new(world, slots, Sets::default());
+    if request.renumber {
+        let looked_at = shown.iter().chain(&compared).filter_map(|what| match what {
+            Observable::Word(word) => Some(*word),
+            _ => None,
+        });
+        machine = machine.renumbering(&looked_at.collect());
+    }
     let ends = Ends { compared, allowed };
     let judges = subject.refusal.is_none() && ideal_stopped.is_none();
     let wrong = |state: &State| -> u64 {
@@ -243,11 +291,17 @@ pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) ->
         machine.orbit(state, &mut |state| wrong |= !ends.allows(&machine, state));
         u64::from(wrong) << model::OUTCOME
     };
-    options.first_violation_only = first_only;
-    if first_only {
-        options.properties = 1 << model::OUTCOME;
+    match wanted {
+        Wanted::Runs => options.trapped = true,
+        Wanted::Codes => {
+            options.trapped = true;
+            options.witnessed = 1 << model::OUTCOME;
+        }
+        Wanted::WrongEnd => {
+            options.first_violation_only = true;
+            options.properties = 1 << model::OUTCOME;
+        }
     }
-    options.trapped = !first_only;
     let keep = |state: &State| {
         let mut list: Vec<i64> =
             shown.iter().map(|what| outcome::observe(&machine, state, *what)).collect();
@@ -261,7 +315,7 @@ pub(crate) fn explore(subject: &Subject, request: &Request, first_only: bool) ->
 /// Why a search did not cover everything.
 pub(crate) fn incomplete(found: &Found) -> Option<String> {
     let cut = |why: Failed| {
-        found.violations.iter().any(|(property, _)| failed_of(*property) == Some(why))
+        (0..u64::BITS).any(|bit| found.broken >> bit & 1 != 0 && failed_of(bit) == Some(why))
     };
     stopped(found.outcome, found.states).or_else(|| {
         if cut(Failed::Frames) {
@@ -298,7 +352,7 @@ pub(crate) fn stopped(outcome: Outcome, states: u64) -> Option<String> {
 /// Checks a test.
 pub fn check(subject: &Subject, request: &Request) -> Checked {
     let begun = Instant::now();
-    let explored = explore(subject, request, false);
+    let explored = explore(subject, request, Wanted::Runs, None);
     let mut verdicts = Verdicts { subject, explored: &explored, list: BTreeMap::new() };
     verdicts.violations();
     verdicts.outcomes();
@@ -306,7 +360,7 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
     let violated = list.iter().any(|verdict| matches!(verdict.status, Status::Violated(_)));
     let complete = incomplete(&explored.found).is_none() && explored.ideal_stopped.is_none();
     let guards = (request.guards && !violated && complete)
-        .then(|| crate::guards::guards(&subject.program, request));
+        .then(|| crate::guards::guards(subject, &explored, request));
     let mut checked = Checked {
         test: subject.program.header.name.to_string(),
         file: file_name(&subject.program),
@@ -333,10 +387,28 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
     checked
 }
 
+/// The codes of what is violated, and nothing else of a verdict. `known` is
+/// another test with what was found, which may save half of the work.
+pub(crate) fn codes(
+    subject: &Subject,
+    request: &Request,
+    known: (&Subject, &Explored),
+) -> Vec<&'static str> {
+    let explored = explore(subject, request, Wanted::Codes, Some(known));
+    let mut verdicts = Verdicts { subject, explored: &explored, list: BTreeMap::new() };
+    verdicts.outcomes();
+    let mut found: BTreeSet<&str> = verdicts.list.into_keys().collect();
+    let broken = (0..u64::BITS).filter(|bit| explored.found.broken >> bit & 1 != 0);
+    found.extend(broken.filter_map(property_name).map(|(code, _)| code));
+    found.extend(explored.found.deadlock.as_ref().map(|_| "deadlock"));
+    found.extend(explored.found.trapped.as_ref().map(|_| "PROGRESS"));
+    CODES.into_iter().filter(|code| found.contains(code)).collect()
+}
+
 /// The machine of a test and a shortest run to an end that ideal memory lacks,
 /// to be played elsewhere.
 pub fn wrong_end(subject: &Subject, request: &Request) -> Option<(Machine<Sets>, Run)> {
-    let explored = explore(subject, request, true);
+    let explored = explore(subject, request, Wanted::WrongEnd, None);
     let list = &explored.found.violations;
     let run = list.iter().find(|(property, _)| *property == model::OUTCOME)?.1.clone();
     Some((explored.machine, run))
@@ -455,21 +527,7 @@ impl Verdicts<'_> {
     fn violations(&mut self) {
         let violations = self.explored.found.violations.clone();
         for (property, run) in &violations {
-            let (code, why) = match *property {
-                model::FREE => ("FREE", "a free page can still be reached"),
-                model::RETURN => ("RETURN", "a translation outlives the return of what revoked it"),
-                model::REST => ("REST", "when all is quiet a TLB grants what its table does not"),
-                model::CLEAN => ("CLEAN", "a write is lost: nobody knows that the page is dirty"),
-                model::PROGRESS => {
-                    ("PROGRESS", "an access that the table grants may fault for ever")
-                }
-                model::OUTCOME => continue,
-                other => match failed_of(other) {
-                    // Not a finding: what lies behind was not searched.
-                    Some(Failed::Frames | Failed::Endless) | None => continue,
-                    Some(failed) => failed_name(failed),
-                },
-            };
+            let Some((code, why)) = property_name(*property) else { continue };
             let violation = self.story(run).violation(code, why);
             self.add(code, violation);
         }
@@ -516,7 +574,8 @@ impl Verdicts<'_> {
                 });
                 bits
             };
-            let options = Options { trapped: false, ..explored.options.clone() };
+            let witnessed = u64::MAX << FIRST_END;
+            let options = Options { trapped: false, witnessed, ..explored.options.clone() };
             let again = search(machine, &options, &which, &|_| Vec::new());
             again
                 .violations
@@ -640,18 +699,45 @@ impl Verdicts<'_> {
     }
 }
 
+/// The code of a property of states, and what it means. Ends have none of their
+/// own.
+fn property_name(property: u32) -> Option<(&'static str, &'static str)> {
+    Some(match property {
+        model::FREE => ("FREE", "a free page can still be reached"),
+        model::RETURN => ("RETURN", "a translation outlives the return of what revoked it"),
+        model::REST => ("REST", "when all is quiet a TLB grants what its table does not"),
+        model::CLEAN => ("CLEAN", "a write is lost: nobody knows that the page is dirty"),
+        model::PROGRESS => ("PROGRESS", "an access that the table grants may fault for ever"),
+        model::OUTCOME => return None,
+        other => match failed_of(other)? {
+            // Not a finding: what lies behind was not searched.
+            Failed::Frames | Failed::Endless => return None,
+            failed => failed_name(failed),
+        },
+    })
+}
+
 /// The code of an error, and what it means.
 fn failed_name(failed: Failed) -> (&'static str, &'static str) {
     match failed {
         Failed::Undefined => ("undefined", "a word that nobody wrote is read"),
-        Failed::Sleep => ("sleep", "this may sleep, and a spin lock is held"),
-        Failed::Unlock => ("unlock", "a lock is dropped that is not held, or never dropped"),
+        Failed::Sleep => (
+            "sleep",
+            "this may sleep, and a spin lock is held, an RCU section open, or interrupts are off",
+        ),
+        Failed::Unlock => (
+            "unlock",
+            "a lock is dropped that is not held, or never dropped, or so a section of readers",
+        ),
         Failed::Range => ("range", "range_start and range_end do not pair"),
         Failed::Warning => ("warning", "a condition that must not hold holds"),
         Failed::Page => ("page", "a pointer leads nowhere, or to a page that is free"),
         Failed::NestedFault => ("page", "a fault inside of its own handler"),
         Failed::Frames | Failed::Endless => ("limit", "not everything was searched"),
         Failed::Table => ("TABLE", "a table is given back and a cache still leads to it"),
+        Failed::Walk => {
+            ("TABLE", "a table is given back, and software that walks it reads it later")
+        }
     }
 }
 

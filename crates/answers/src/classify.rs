@@ -140,7 +140,12 @@ pub(crate) fn culprit(story: &Story<'_>, ends: &Ends) -> Option<usize> {
 /// it outlived.
 fn outlived(story: &Story<'_>, used: &Use) -> Vec<(&'static str, usize)> {
     let world = &story.machine.world;
-    let space = world.shape().agents[used.thread].space;
+    let agent = &world.shape().agents[used.thread];
+    let space = space_of(story.machine, story.state(used.row), used.thread);
+    // What is under a tag that is not loaded nobody can use.
+    let through = |state: &State| world.translation(state, used.thread);
+    let used_then = through(story.state(used.row));
+    let usable = |state: &State| agent.context.is_none() || through(state) == used_then;
     let mut found = Vec::new();
     // Who took the used entry out of the table: only who does that replaces it.
     // A page that a later fault maps is no new entry in its place.
@@ -162,7 +167,7 @@ fn outlived(story: &Story<'_>, used: &Use) -> Vec<(&'static str, usize)> {
             cleared_by = Some(thread);
         }
         match op {
-            Op::PutPage { .. } | Op::GatherFree => {
+            Op::PutPage { .. } | Op::GatherFree if usable(after) => {
                 let slot = world.frames[used.frame];
                 if before.get(slot) != after.get(slot)
                     && after.get(slot) == shootdown_machine::pages::FREE
@@ -211,6 +216,13 @@ fn outlived(story: &Story<'_>, used: &Use) -> Vec<(&'static str, usize)> {
                     }
                 }
             }
+            Op::LoadRoot { context, .. } if agent.context == Some(*context) => {
+                // Every entry is new, and this one is not among them.
+                let now = world.walk(after, space, used.page);
+                let stale =
+                    entry::frame(now) != Some(used.frame) || !entry::grants(now, used.write);
+                replaced = stale.then_some(row);
+            }
             Op::Return { contract } => {
                 // The return kills what is older than the call's own state,
                 // whoever took it out of the table.
@@ -222,9 +234,11 @@ fn outlived(story: &Story<'_>, used: &Use) -> Vec<(&'static str, usize)> {
                     ContractKind::Downgrade | ContractKind::Fork | ContractKind::ForkPerPage => {
                         used.write && !entry::grants(now, true)
                     }
+                    // The entry still leads there, and grants nothing.
+                    ContractKind::Revoke => elsewhere || !entry::grants(now, used.write),
                     _ => elsewhere,
                 };
-                if about && taken && mapped && revokes(kind) {
+                if about && taken && mapped && revokes(kind) && usable(after) {
                     found.push(("RETURN", row));
                 }
             }
@@ -250,6 +264,12 @@ fn outlived(story: &Story<'_>, used: &Use) -> Vec<(&'static str, usize)> {
     found
 }
 
+/// The address space whose pages a thread's accesses name.
+pub(crate) fn space_of(machine: &Machine<Sets>, state: &State, thread: usize) -> usize {
+    let own = machine.world.shape().agents[thread].space;
+    machine.world.translation(state, thread).map_or(own, |(_, space)| space)
+}
+
 /// An access of a step, if it is one that is translated.
 pub(crate) fn use_of(
     machine: &Machine<Sets>,
@@ -273,7 +293,7 @@ pub(crate) fn use_of(
         0 => frame_of_choice(choice)?,
         in_flight => in_flight as usize - 1,
     };
-    let space = world.shape().agents[thread].space;
+    let space = space_of(machine, before, thread);
     let write = access.writes();
     let now = world.walk(before, space, page);
     let stale = entry::frame(now) != Some(frame) || !entry::grants(now, write);

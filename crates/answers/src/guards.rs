@@ -1,23 +1,41 @@
 //! Why a clean test is clean: what is broken once a step is taken out.
 
-use shootdown_litmus::Program;
+use std::num::NonZero;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::check::{check, place, prepare};
-use crate::judge::violated;
-use crate::mutate::mutations;
+use crate::check::{Explored, Subject, codes, place, prepare};
+use crate::mutate::{Mutation, mutations};
 use crate::request::Request;
 use crate::verdict::Guard;
 
 /// Takes out every step that tells hardware, waits for it, or excludes others,
-/// one at a time, and checks again.
-pub(crate) fn guards(program: &Program, request: &Request) -> Vec<Guard> {
+/// one at a time, and checks again, several at the same time.
+pub(crate) fn guards(subject: &Subject, explored: &Explored, request: &Request) -> Vec<Guard> {
     let request = Request { guards: false, progress: None, ..request.clone() };
-    let mut list = Vec::new();
-    for mutation in mutations(program) {
-        let place = place(program, mutation.span);
-        let Ok(subject) = prepare(mutation.program, &request) else { continue };
-        let without = violated(&check(&subject, &request));
-        list.push(Guard { what: mutation.what, place, without });
-    }
-    list
+    let guard = |mutation: &Mutation| {
+        let place = place(&subject.program, mutation.span);
+        let mutated = prepare(mutation.program.clone(), &request).ok()?;
+        let without = codes(&mutated, &request, (subject, explored));
+        Some(Guard { what: mutation.what.clone(), place, without })
+    };
+    let mutations = mutations(&subject.program);
+    // In the order of the text, whoever is done first.
+    let found: Vec<OnceLock<Option<Guard>>> = mutations.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        while let Some(at) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < found.len())
+        {
+            found[at].get_or_init(|| guard(&mutations[at]));
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 1..workers.min(mutations.len()) {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    found.into_iter().filter_map(|guard| guard.into_inner().flatten()).collect()
 }

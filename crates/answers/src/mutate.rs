@@ -120,6 +120,7 @@ pub(crate) fn weaker(row: &Primitive) -> Option<&'static Primitive> {
         "pmdp_huge_clear_flush" | "pmdp_collapse_flush" | "pmdp_invalidate" => {
             "pmdp_huge_get_and_clear"
         }
+        "write_cr3" => "write_cr3_noflush",
         "mmu_notifier_invalidate_range_end" => "mmu_notifier_invalidate_range_only_end",
         _ => return None,
     };

@@ -25,6 +25,8 @@ pub struct Request {
     pub reductions: Reductions,
     /// Registers that nobody reads any more are forgotten.
     pub forget_dead: bool,
+    /// Words that only count are numbered anew.
+    pub renumber: bool,
     /// Look for the steps without which a clean test would not be.
     pub guards: bool,
     /// Is told now and then how far a search has come.
@@ -55,6 +57,7 @@ impl Default for Request {
             threads: 1,
             reductions: Reductions::ALL,
             forget_dead: true,
+            renumber: true,
             guards: false,
             progress: None,
         }

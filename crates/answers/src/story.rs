@@ -93,9 +93,12 @@ impl Story<'_> {
         self.subject.program.threads[thread].name.to_string()
     }
 
-    fn cache_name(&self, thread: usize) -> String {
+    /// What a thread's accesses went through at a step.
+    fn cache_name(&self, thread: usize, row: usize) -> String {
         let shape = self.machine.world.shape();
-        let cache = &shape.caches[shape.agents[thread].cache];
+        let used = self.machine.world.translation(self.state(row), thread);
+        let at = used.map_or(shape.agents[thread].cache, |(cache, _)| cache);
+        let cache = &shape.caches[at];
         if cache.cpu {
             format!("the TLB of {}", self.agent_name(thread))
         } else {
@@ -126,8 +129,13 @@ impl Story<'_> {
     fn breaking_row(&self, code: &str) -> Option<usize> {
         let rows = (0..self.run.steps.len()).rev();
         let fits = |op: &Op| match code {
-            "FREE" => matches!(op, Op::PutPage { .. } | Op::GatherFree),
+            // Or a load of a tag that still has the page.
+            "FREE" => matches!(
+                op,
+                Op::PutPage { .. } | Op::GatherFree | Op::LoadRoot { .. } | Op::Lazy { .. }
+            ),
             "RETURN" => matches!(op, Op::Return { .. }),
+            "TABLE" => matches!(op, Op::FreeTable { .. }),
             _ => true,
         };
         rows.into_iter().find(|row| self.step(*row).is_some_and(|(_, op, _)| fits(op)))
@@ -190,11 +198,12 @@ impl Story<'_> {
             });
         }
         let mut list = Vec::new();
-        for (at, cache) in shape.caches.iter().enumerate() {
+        for (at, space) in self.machine.mmu.used(world, state) {
+            let cache = &shape.caches[at];
             for page in 0..shape.pages.len() {
                 for value in self.machine.mmu.entries(world, state, at, page) {
                     let Some(frame) = entry::frame(value) else { continue };
-                    let now = world.walk(state, cache.space, page);
+                    let now = world.walk(state, space, page);
                     let beyond = entry::frame(now) != Some(frame)
                         || value & entry::WRITE != 0 && now & entry::WRITE == 0;
                     let fits = match code {
@@ -260,7 +269,7 @@ impl Story<'_> {
                 self.agent_name(used.thread),
                 shape.pages[used.page].name,
                 shape.frames[used.frame].name,
-                self.cache_name(used.thread),
+                self.cache_name(used.thread, used.row),
             )
         });
         let seen = culprit.and_then(|row| {
@@ -311,7 +320,7 @@ impl Story<'_> {
             .map(|thread| Column {
                 name: thread.name.to_string(),
                 kind: match thread.agent {
-                    Agent::Cpu(_) => ColumnKind::Cpu,
+                    Agent::Cpu(_) | Agent::Context(_) => ColumnKind::Cpu,
                     Agent::Device(_) => ColumnKind::Device,
                     Agent::Guest(_) => ColumnKind::Guest,
                 },
@@ -333,7 +342,7 @@ impl Story<'_> {
                 Process::Buffer(thread) => {
                     (format!("{}'s stores", self.agent_name(*thread)), ColumnKind::Buffer)
                 }
-                _ => ("hardware".to_owned(), ColumnKind::Queue),
+                _ => ("CPU cache".to_owned(), ColumnKind::Queue),
             };
             let number = match process {
                 Process::Buffer(thread) => *thread as u32,
@@ -373,11 +382,27 @@ impl Story<'_> {
         let mut told = match process {
             Process::Queue(_) => blank("executes a descriptor".to_owned()),
             Process::Buffer(_) => blank("a store reaches memory".to_owned()),
-            Process::Hardware(_) => blank("hardware".to_owned()),
+            Process::Hardware(_) => blank(self.written_back(choice)),
             Process::Thread(thread) => self.thread_row(row, thread, choice, blank(String::new())),
         };
         told.changes = changes;
         told
+    }
+
+    /// A line of a table reaches memory by itself.
+    fn written_back(&self, choice: u32) -> String {
+        let world = &self.machine.world;
+        let slot = world.tables().start + choice as usize;
+        let table = world.entries.iter().enumerate().find_map(|(table, entries)| {
+            let page = entries.iter().position(|entry| entry.index() == slot)?;
+            Some((table, page))
+        });
+        match table {
+            Some((_, page)) => {
+                format!("writes the entry of {} back", world.shape().pages[page].name)
+            }
+            None => "writes an upper entry back".to_owned(),
+        }
     }
 
     fn thread_row(&self, row: usize, thread: usize, choice: u32, mut told: Row) -> Row {
@@ -416,9 +441,14 @@ impl Story<'_> {
             Op::Access { .. } if choice == FAULT => Some("faults".to_owned()),
             Op::Access { into, access, .. } => {
                 let mut parts = Vec::new();
-                if let Some(into) = into {
+                let code = self.machine.world.code(thread);
+                let next = after.get(self.machine.world.threads[thread].pc) as usize;
+                // What a branch has asked for and nobody reads again is
+                // forgotten by now, and would be shown as 0.
+                let forgotten =
+                    |reg| !self.machine.world.setting_keeps_dead() && code.dead[next].contains(reg);
+                if let Some(into) = into.as_ref().filter(|into| !forgotten(into)) {
                     let slot = self.machine.world.threads[thread].registers[into.0 as usize];
-                    let code = self.machine.world.code(thread);
                     let name = code.variables.iter().find(|v| v.register == Some(*into));
                     let value = value_name(after.get(slot));
                     match name {
@@ -440,6 +470,7 @@ impl Story<'_> {
             _ if before.get(self.machine.world.error) != after.get(self.machine.world.error) => {
                 None
             }
+            Op::Choose { .. } => Some(format!("= {choice}")),
             Op::Alloc { .. } => Some(format!("takes {}", shape.frames[choice as usize].name)),
             Op::PageBehind { .. } if choice != FAULT && choice > 0 => {
                 Some(format!("finds {}", shape.frames[choice as usize - 1].name))
@@ -501,6 +532,23 @@ impl Story<'_> {
                     format!("read by {}", names.join(", "))
                 };
                 add(ChangeKind::Lock, format!("{}: {who}", world.lock_name(lock)));
+            }
+        }
+        for (context, is) in shape.contexts.iter().enumerate() {
+            let loaded = |state: &State| match world.root(state, context) {
+                Some(space) => {
+                    let tag = world.tagged(state, context) - is.cache;
+                    let lazy = state.get(world.contexts[context].lazy) != 0;
+                    let lazy = if lazy { ", lazy" } else { "" };
+                    format!("{} tag {tag}{lazy}", shape.spaces[space])
+                }
+                None => "nothing".to_owned(),
+            };
+            if loaded(before) != loaded(after) {
+                add(
+                    ChangeKind::Table,
+                    format!("{}: {} -> {}", is.name, loaded(before), loaded(after)),
+                );
             }
         }
         for (at, cache) in shape.caches.iter().enumerate() {
@@ -582,12 +630,23 @@ impl Story<'_> {
     fn mark_use(&self, timeline: &mut Timeline, used: &Use) {
         let world = &self.machine.world;
         let shape = world.shape();
-        let cache = self.cache_name(used.thread);
-        let space = shape.agents[used.thread].space;
+        let cache = self.cache_name(used.thread, used.row);
+        // What a context had loaded when the entry was filled may be another
+        // address space than now.
+        let spaces = match shape.agents[used.thread].context {
+            Some(_) => 0..shape.spaces.len(),
+            None => {
+                let space = shape.agents[used.thread].space;
+                space..space + 1
+            }
+        };
         let grants = |row: usize| {
-            let value = world.walk(self.state(row), space, used.page);
-            (entry::frame(value) == Some(used.frame) && entry::grants(value, used.write))
-                .then_some(value)
+            spaces.clone().find_map(|space| {
+                let mmu = &self.machine.mmu;
+                let value = mmu.walked(world, self.state(row), used.thread, space, used.page);
+                (entry::frame(value) == Some(used.frame) && entry::grants(value, used.write))
+                    .then_some(value)
+            })
         };
         let filled = (0..=used.row).rev().find_map(|row| grants(row).map(|value| (row, value)));
         let rights = if used.write { "rw" } else { "ro" };

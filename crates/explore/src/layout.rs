@@ -13,13 +13,13 @@ pub struct Field {
 impl Field {
     /// The word of the state that it lies in.
     #[inline]
-    pub(crate) const fn word(self) -> usize {
+    pub const fn word(self) -> usize {
         self.word as usize
     }
 
     /// Its lowest bit in that word.
     #[inline]
-    pub(crate) const fn shift(self) -> u32 {
+    pub const fn shift(self) -> u32 {
         self.shift as u32
     }
 

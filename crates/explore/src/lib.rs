@@ -65,6 +65,7 @@
 //! assert!(witness.replay(&model).is_ok());
 //! ```
 
+mod bits;
 mod layout;
 mod limit;
 mod model;

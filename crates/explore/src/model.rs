@@ -61,6 +61,22 @@ pub trait Model: Sync {
         false
     }
 
+    /// The process's next step, if it is its only one and
+    /// [may be taken at once](Model::may_fuse): the choice and where it leads.
+    /// For a model that has to take a step to know whether it may.
+    fn fused(&self, state: &Self::Open, process: usize) -> Option<(u32, Self::Open)> {
+        if !self.may_fuse(state, process) {
+            return None;
+        }
+        let mut step = None;
+        let mut count = 0;
+        self.steps(state, process, &mut |choice, next| {
+            count += 1;
+            step = Some((choice, next));
+        });
+        step.filter(|_| count == 1)
+    }
+
     /// The representative of all states that differ only by which of several
     /// equal processes is which.
     fn canonical(&self, state: Self::Open) -> Self::Open {

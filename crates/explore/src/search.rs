@@ -8,13 +8,15 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use crate::bits::Bits;
 use crate::limit::{Limits, Outcome, Stop};
 use crate::model::{Model, Reductions};
 use crate::packed::Packed;
 use crate::parallel::in_parallel;
-use crate::store::{SHARDS, Shard, Store, shard_of};
+use crate::store::{Place, SHARDS, Shard, Store, shard_of};
 use crate::successor::Successors;
 use crate::trapped;
 use crate::witness::Witness;
@@ -43,10 +45,14 @@ pub struct Options {
     pub first_violation_only: bool,
     /// Properties that can be broken: the bits of [`Model::broken`] to look at.
     pub properties: u64,
+    /// Of these the ones whose shortest run is wanted. A run takes about as long
+    /// as all levels that it crosses took.
+    pub witnessed: u64,
     /// Look for states that no end can be reached from, once all states are
-    /// visited. Takes about as long again, or several times that if runs must
-    /// go back and back to come to an end. If a limit ends it, the outcome is
-    /// that limit with all levels covered.
+    /// visited. Costs little if most states have a step to one that is farther
+    /// from the start; otherwise about as long again, or several times that if
+    /// runs must go back and back to come to an end. If a limit ends it, the
+    /// outcome is that limit with all levels covered.
     pub trapped: bool,
     /// Is told now and then how far it has come.
     pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
@@ -60,6 +66,7 @@ impl fmt::Debug for Options {
             .field("reductions", &self.reductions)
             .field("first_violation_only", &self.first_violation_only)
             .field("properties", &self.properties)
+            .field("witnessed", &self.witnessed)
             .field("trapped", &self.trapped)
             .finish_non_exhaustive()
     }
@@ -74,6 +81,7 @@ impl Default for Options {
             reductions: Reductions::default(),
             first_violation_only: false,
             properties: u64::MAX,
+            witnessed: u64::MAX,
             trapped: false,
             progress: None,
         }
@@ -105,8 +113,11 @@ pub struct Exploration<S> {
     pub depth: u32,
     /// Bytes that the visited set takes at the end.
     pub bytes: u64,
-    /// The first violation of each property. In a search that a limit ended
-    /// it may lie one level beyond what was covered.
+    /// Properties that are broken.
+    pub broken: u64,
+    /// The first violation of each property that is to be
+    /// [witnessed](Options::witnessed). In a search that a limit ended it may
+    /// lie one level beyond what was covered.
     pub violations: Vec<Violation<S>>,
     /// States in which nobody can take a step and that are an end.
     pub ends: Vec<S>,
@@ -126,7 +137,10 @@ pub(crate) const FEW: usize = 1 << 10;
 
 /// What one part of a block leads to, by shard.
 struct Found<S> {
-    next: Vec<Vec<(u64, S)>>,
+    /// The hash, the state, and which state of the part it comes from.
+    next: Vec<Vec<(u64, S, u32)>>,
+    /// States of the part that have no step, or one to the next level.
+    onward: Bits,
     transitions: u64,
     fused: u64,
     /// Properties that it breaks, each with the least state that does.
@@ -136,9 +150,10 @@ struct Found<S> {
 }
 
 impl<S: Packed> Found<S> {
-    fn new() -> Self {
+    fn new(states: usize) -> Self {
         Found {
             next: (0..SHARDS).map(|_| Vec::new()).collect(),
+            onward: Bits::new(states),
             transitions: 0,
             fused: 0,
             broken: Vec::new(),
@@ -162,7 +177,8 @@ fn note_broken<S: Packed>(least: &mut Vec<(u32, S)>, mut broken: u64, state: S) 
 
 /// Visits every state of the model that can be reached.
 pub fn explore<M: Model>(model: &M, options: &Options) -> Exploration<M::State> {
-    let successors = Successors { model, reductions: options.reductions };
+    let cut = AtomicBool::new(false);
+    let successors = Successors { model, reductions: options.reductions, cut: &cut };
     Search {
         successors,
         options,
@@ -175,6 +191,7 @@ pub fn explore<M: Model>(model: &M, options: &Options) -> Exploration<M::State> 
         next_broken: Vec::new(),
         ends: Vec::new(),
         stuck: None,
+        turned: Vec::new(),
         trapped: None,
     }
     .run()
@@ -195,6 +212,8 @@ struct Search<'m, M: Model> {
     next_broken: Vec<(u32, M::State)>,
     ends: Vec<M::State>,
     stuck: Option<(usize, M::State)>,
+    /// States whose every step leads to their own level or one before.
+    turned: Vec<Place>,
     trapped: Option<(usize, M::State)>,
 }
 
@@ -272,6 +291,7 @@ impl<M: Model> Search<'_, M> {
         block: Range<usize>,
     ) -> Result<(), Stop> {
         let successors = self.successors;
+        let begin = self.store.shards[shard].range(depth).start + block.start;
         let states = &self.store.shards[shard].level(depth)[block];
         let threads = if states.len() < FEW { 1 } else { self.options.threads.max(1) };
         // The parts do not depend on the threads, only who takes them does.
@@ -279,7 +299,9 @@ impl<M: Model> Search<'_, M> {
         // A state that breaks a property for the first time is new: the others
         // have been looked at, and theirs are no longer wanted.
         let wanted = self.options.properties & !self.seen;
-        let found = in_parallel(states.chunks(part), |states| expand(&successors, states, wanted));
+        let found = in_parallel(states.chunks(part), |states| {
+            expand(&successors, &self.store, states, wanted)
+        });
         if successors.model.stopped() {
             return Err(Stop::Model);
         }
@@ -300,19 +322,27 @@ impl<M: Model> Search<'_, M> {
             }
         }
         insert(&mut self.store.shards, &found, threads);
+        if self.options.trapped {
+            for (number, found) in found.iter().enumerate() {
+                let place = |at: usize| Place { shard, index: begin + number * part + at };
+                self.turned.extend(found.onward.unset().map(place));
+            }
+        }
         Ok(())
     }
 
     /// The last thing that a search of all states does, if it is asked to.
     fn look_for_trapped(&mut self, depth: usize) -> Outcome {
-        if !self.options.trapped || !self.store.has_returned() {
+        if !self.options.trapped {
             return Outcome::Complete;
         }
+        let turned = std::mem::take(&mut self.turned);
         let may_go_on = || match self.successors.model.stopped() {
             true => Err(Stop::Model),
             false => self.check_limits(),
         };
-        match trapped::find(&self.successors, &self.store, self.options.threads, may_go_on) {
+        let threads = self.options.threads;
+        match trapped::find(&self.successors, &self.store, turned, threads, may_go_on) {
             Ok(trapped) => {
                 self.trapped = trapped;
                 Outcome::Complete
@@ -343,11 +373,14 @@ impl<M: Model> Search<'_, M> {
 
     fn finish(mut self, outcome: Outcome, depth: usize) -> Exploration<M::State> {
         self.ends.sort_unstable();
-        let witness = |depth, state| Witness::find(&self.successors, &self.store, depth, state);
-        let violation = |(property, depth, state): &(u32, usize, M::State)| Violation {
-            property: *property,
-            witness: witness(*depth, *state),
+        self.broken.retain(|(property, ..)| self.options.witnessed >> property & 1 != 0);
+        let broken = self.broken.iter().map(|(_, depth, state)| (*depth, *state));
+        let ends: Vec<_> = broken.chain(self.stuck).chain(self.trapped).collect();
+        let mut ways = Witness::find(&self.successors, &self.store, &ends).into_iter();
+        let violation = |(property, ..): &(u32, usize, M::State)| {
+            ways.next().map(|witness| Violation { property: *property, witness })
         };
+        let violations = self.broken.iter().filter_map(violation).collect();
         Exploration {
             outcome,
             states: self.store.len(),
@@ -355,9 +388,10 @@ impl<M: Model> Search<'_, M> {
             fused: self.fused,
             depth: depth as u32,
             bytes: self.store.bytes(),
-            violations: self.broken.iter().map(violation).collect(),
-            deadlock: self.stuck.map(|(depth, state)| witness(depth, state)),
-            trapped: self.trapped.map(|(depth, state)| witness(depth, state)),
+            broken: self.seen,
+            violations,
+            deadlock: self.stuck.and_then(|_| ways.next()),
+            trapped: self.trapped.and_then(|_| ways.next()),
             ends: self.ends,
         }
     }
@@ -365,22 +399,23 @@ impl<M: Model> Search<'_, M> {
 
 fn expand<M: Model>(
     successors: &Successors<'_, M>,
+    store: &Store<M::State>,
     states: &[M::State],
     wanted: u64,
 ) -> Found<M::State> {
     let model = successors.model;
-    let mut found = Found::new();
-    for state in states {
+    let mut found = Found::new(states.len());
+    for (at, state) in states.iter().enumerate() {
         let open = model.open(state);
         debug_assert!(model.close(&open) == *state, "a state changes by being opened and closed");
-        let steps = successors.each(&open, &mut |next| {
-            let hash = next.state.hash();
-            found.next[shard_of(hash)].push((hash, next.state));
+        let steps = successors.each(&open, store, &mut |hash, next| {
+            found.next[shard_of(hash)].push((hash, next.state, at as u32));
             found.fused += next.fused;
             note_broken(&mut found.broken, next.broken & wanted, next.state);
         });
         found.transitions += steps;
         if steps == 0 {
+            found.onward.set(at);
             if model.is_end(&open) {
                 found.ends.push(*state);
             } else {
@@ -396,8 +431,12 @@ fn insert<S: Packed>(shards: &mut [Shard<S>], found: &[Found<S>], threads: usize
     let part = shards.len().div_ceil(threads);
     in_parallel(shards.chunks_mut(part).enumerate(), |(number, shards)| {
         for (shard, number) in shards.iter_mut().zip(number * part..) {
-            for (hash, state) in found.iter().flat_map(|found| &found.next[number]) {
-                shard.insert(*state, *hash);
+            for found in found {
+                for (hash, state, from) in &found.next[number] {
+                    if shard.insert(*state, *hash) {
+                        found.onward.set(*from as usize);
+                    }
+                }
             }
         }
     });

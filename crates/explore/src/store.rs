@@ -17,7 +17,7 @@ const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 const EMPTY: u32 = u32::MAX;
 
 /// Where a state is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) shard: usize,
     /// Its index in the shard.
@@ -30,34 +30,29 @@ pub(crate) struct Shard<S> {
     table: Vec<u32>,
     /// Where each level begins in `states`.
     levels: Vec<usize>,
-    /// Whether a state was inserted again that an earlier level has.
-    returned: bool,
 }
 
 impl<S: Packed> Shard<S> {
     fn new() -> Self {
-        Shard { states: Vec::new(), table: vec![EMPTY; 64], levels: vec![0], returned: false }
+        Shard { states: Vec::new(), table: vec![EMPTY; 64], levels: vec![0] }
     }
 
+    /// Puts a state into the level that is being filled, unless it is there
+    /// already or in an earlier one. Whether it is in that level now.
     #[inline]
-    pub(crate) fn insert(&mut self, state: S, hash: u64) {
+    pub(crate) fn insert(&mut self, state: S, hash: u64) -> bool {
         // At most seven eighths full.
         if (self.states.len() + 1) * 8 > self.table.len() * 7 {
             self.grow();
         }
         let slot = match self.slot(&state, hash) {
-            Ok(index) => return self.meet(index),
+            Ok(index) => return index >= self.levels[self.levels.len() - 1],
             Err(slot) => slot,
         };
         let index = u32::try_from(self.states.len()).expect("fewer than 2^32 states in a shard");
         self.table[slot] = index | tag_of(hash, self.table.len() - 1);
         self.states.push(state);
-    }
-
-    /// A state that is there already was found again.
-    #[inline]
-    fn meet(&mut self, index: usize) {
-        self.returned |= index < self.levels[self.levels.len() - 1];
+        true
     }
 
     /// The index of the state, or else the slot to put it in.
@@ -147,6 +142,12 @@ impl<S: Packed> Store<S> {
         self.shards[shard_of(hash)].insert(state, hash);
     }
 
+    /// Whether a state is there.
+    #[inline]
+    pub(crate) fn holds(&self, state: &S, hash: u64) -> bool {
+        self.shards[shard_of(hash)].slot(state, hash).is_ok()
+    }
+
     pub(crate) fn find(&self, state: &S) -> Option<Place> {
         let hash = state.hash();
         let shard = shard_of(hash);
@@ -156,12 +157,6 @@ impl<S: Packed> Store<S> {
 
     pub(crate) fn at(&self, place: Place) -> &S {
         &self.shards[place.shard].states[place.index]
-    }
-
-    /// Whether a step has led back, to the level that it came from or one
-    /// before. If not, no run goes round in a circle.
-    pub(crate) fn has_returned(&self) -> bool {
-        self.shards.iter().any(|shard| shard.returned)
     }
 
     /// What was inserted since the last call is a level of its own.
@@ -187,6 +182,12 @@ impl<S: Packed> Store<S> {
 
     pub(crate) fn len(&self) -> u64 {
         self.shards.iter().map(|shard| shard.len() as u64).sum()
+    }
+
+    /// The level of a state.
+    pub(crate) fn depth(&self, place: Place) -> usize {
+        let levels = &self.shards[place.shard].levels;
+        levels.partition_point(|begin| *begin <= place.index) - 1
     }
 
     pub(crate) fn bytes(&self) -> u64 {

@@ -90,44 +90,59 @@ impl<S: Packed> Witness<S> {
         Ok(())
     }
 
-    /// The shortest run to a state of this level.
+    /// The shortest run to each of these: a level and a state of it.
     pub(crate) fn find<M: Model<State = S>>(
         successors: &Successors<'_, M>,
         store: &Store<S>,
-        depth: usize,
-        state: S,
-    ) -> Self {
-        let mut way = vec![state];
-        for level in (0..depth).rev() {
-            let target = *way.last().expect("it begins with the end");
-            way.push(predecessor(successors, store, level, &target));
+        ends: &[(usize, S)],
+    ) -> Vec<Self> {
+        let mut ways: Vec<Vec<S>> = ends.iter().map(|(_, state)| vec![*state]).collect();
+        let deepest = ends.iter().map(|(depth, _)| *depth).max().unwrap_or(0);
+        for level in (0..deepest).rev() {
+            // A level is looked at once for all ways that cross it.
+            let crosses = |end: &(usize, S)| end.0 > level;
+            let mut open: Vec<&mut Vec<S>> = (ways.iter_mut().zip(ends))
+                .filter_map(|(way, end)| crosses(end).then_some(way))
+                .collect();
+            let targets: Vec<S> = open.iter().map(|way| way[way.len() - 1]).collect();
+            let before = predecessors(successors, store, level, &targets);
+            for (way, state) in open.iter_mut().zip(before) {
+                way.push(state);
+            }
         }
-        way.reverse();
-        tell(successors, &way)
+        let tell = |mut way: Vec<S>| {
+            way.reverse();
+            tell(successors, &way)
+        };
+        ways.into_iter().map(tell).collect()
     }
 }
 
-/// The least state of the level that leads to `target`.
-fn predecessor<M: Model>(
+/// The least state of the level that leads to each of the targets.
+fn predecessors<M: Model>(
     successors: &Successors<'_, M>,
     store: &Store<M::State>,
     level: usize,
-    target: &M::State,
-) -> M::State {
-    debug_assert!(store.find(target).is_some(), "the way ends at a state that was visited");
-    let mut least: Option<M::State> = None;
+    targets: &[M::State],
+) -> Vec<M::State> {
+    let mut least: Vec<Option<M::State>> = vec![None; targets.len()];
     for state in store.level(level) {
-        if least.is_some_and(|known| known <= *state) {
+        if least.iter().all(|known| known.is_some_and(|known| known <= *state)) {
             continue;
         }
-        let mut leads = false;
         let open = successors.model.open(state);
-        successors.each(&open, &mut |next| leads |= next.state == *target);
-        if leads {
-            least = Some(*state);
-        }
+        successors.each(&open, store, &mut |_, next| {
+            for (target, least) in targets.iter().zip(&mut least) {
+                if next.state == *target && least.is_none_or(|known| *state < known) {
+                    *least = Some(*state);
+                }
+            }
+        });
     }
-    least.expect("a state of a level was found from the level before")
+    let found = |least: Option<M::State>| {
+        least.expect("a state of a level was found from the level before")
+    };
+    least.into_iter().map(found).collect()
 }
 
 /// The run of the model that passes by these representatives.

@@ -75,6 +75,7 @@ const PLAIN: Options = Options {
     reductions: Reductions::NONE,
     first_violation_only: false,
     properties: u64::MAX,
+    witnessed: u64::MAX,
     trapped: false,
     progress: None,
 };

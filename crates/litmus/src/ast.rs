@@ -53,7 +53,17 @@ pub(crate) enum DeclarationKind {
     Tlb {
         kind: Ident,
         name: Ident,
-        source: Ident,
+        source: Option<Ident>,
+        tags: Option<(i64, Span)>,
+        noncoherent: Option<Span>,
+    },
+    /// Without a space nothing is loaded.
+    Context {
+        name: Ident,
+        tlb: Ident,
+        space: Option<Ident>,
+        tag: i64,
+        lazy: bool,
     },
     Swtlb {
         names: Vec<Ident>,
@@ -78,6 +88,7 @@ pub(crate) enum DeclarationKind {
     },
     Space {
         names: Vec<Ident>,
+        domain: bool,
     },
     Globals(Vec<Declarator>),
     Set {
@@ -125,7 +136,7 @@ pub(crate) struct Parameter {
 #[derive(Clone, Debug)]
 pub(crate) struct Function {
     pub(crate) contracts: Vec<ContractText>,
-    pub(crate) origin: Option<(Name, Name, Ident)>,
+    pub(crate) origins: Vec<(Name, Name, Ident)>,
     pub(crate) result: TypeName,
     pub(crate) name: Ident,
     pub(crate) parameters: Vec<Parameter>,

@@ -108,6 +108,8 @@ pub struct Program {
 pub struct Space {
     /// Its name.
     pub name: Name,
+    /// It is the table of devices, and no CPU loads it.
+    pub domain: bool,
     /// Where it is first named.
     pub span: Span,
 }
@@ -220,6 +222,19 @@ pub enum ObjectKind {
         kind: TlbKind,
         /// What it fills from.
         source: TlbSource,
+        /// Its walker reads memory and does not look into the CPUs' caches.
+        noncoherent: bool,
+    },
+    /// `context c -> U : mm, tag 1`: a root register with its tag.
+    Context {
+        /// The TLB that fills from what is loaded.
+        tlb: ObjectId,
+        /// The address space that is loaded at the beginning.
+        space: Option<SpaceId>,
+        /// The tag that is loaded with it.
+        tag: i64,
+        /// Its agent runs, and does not use the address space.
+        lazy: bool,
     },
     /// `swtlb S`.
     SoftTlb,
@@ -232,7 +247,7 @@ pub enum ObjectKind {
     },
     /// `device d : T, pasid 1, order waits`.
     Device {
-        /// The TLB its accesses go through.
+        /// The TLB or context its accesses go through.
         tlb: ObjectId,
         /// Its address space's tag.
         pasid: i64,
@@ -246,8 +261,10 @@ pub enum ObjectKind {
 pub enum TlbSource {
     /// A page table.
     Space(SpaceId),
-    /// Another TLB, or a software TLB.
+    /// Another TLB, a software TLB, or what a context reaches.
     Object(ObjectId),
+    /// What its contexts have loaded; it has so many tags.
+    Contexts(u32),
 }
 
 /// A `ptl` line.
@@ -301,8 +318,8 @@ pub struct Function {
     pub body: Body,
     /// What it promises, if it says so.
     pub contract: Option<Contract>,
-    /// Where it was read.
-    pub origin: Option<Origin>,
+    /// Where it was read: the functions of a kernel that it stands for.
+    pub origins: Vec<Origin>,
     /// Its name in the definition.
     pub span: Span,
 }
@@ -330,6 +347,8 @@ pub enum ContractKind {
     Replace,
     /// `(va)`: a right goes away.
     Downgrade,
+    /// `(va)`: every right goes away, and the contents stay.
+    Revoke,
     /// `(va)`: a right is added.
     Upgrade,
     /// `(va, va)`: what is at the first is at the second afterwards.
@@ -342,6 +361,8 @@ pub enum ContractKind {
     Fork,
     /// The child gets each page of a moment of its own.
     ForkPerPage,
+    /// The address space ends.
+    Exit,
 }
 
 /// `__from("tag", "file", function)`.
@@ -362,8 +383,10 @@ pub enum Agent {
     Cpu(SpaceId),
     /// `D`: a device.
     Device(ObjectId),
-    /// `V`: a guest's CPU behind this TLB.
+    /// `V`: a guest's CPU behind this TLB or context.
     Guest(ObjectId),
+    /// `P0@c`: a CPU with this context.
+    Context(ObjectId),
 }
 
 /// A thread.

@@ -61,6 +61,8 @@ pub enum Type {
     Queue,
     /// A device.
     Device,
+    /// A context: a root register with its tag.
+    Context,
     /// A pointer to a record.
     Record(RecordId),
     /// `NULL` and the number 0 where a pointer is meant.
@@ -119,6 +121,7 @@ impl Type {
             T::SoftTlb => "a swtlb",
             T::Queue => "a queue",
             T::Device => "a device",
+            T::Context => "a context",
             T::Record(_) => "a record",
             T::Null => "NULL",
             T::Any => "a value",
@@ -195,6 +198,10 @@ pub(crate) fn resolve(ty: &TypeName, record: &mut dyn FnMut(&str) -> RecordId) -
         ("spinlock_t" | "rwlock_t" | "raw_spinlock_t", _) => Type::Lock,
         ("pgprot_t", false) => Type::Rights,
         ("pfn_t" | "kvm_pfn_t" | "pgtable_t", false) => Type::Page,
+        ("context_t", false) => Type::Context,
+        ("iotlb_t", false) => Type::Tlb(TlbKind::Iotlb),
+        ("atc_t", false) => Type::Tlb(TlbKind::Atc),
+        ("tlb_t", false) => Type::Tlb(TlbKind::Tlb),
         (_, true) => Type::IntPtr,
         (base, false) => {
             let wide = ["long", "u64", "ulong", "intptr_t", "uintptr_t", "pgoff_t", "gfn_t"];

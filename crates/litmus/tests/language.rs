@@ -153,9 +153,16 @@ static inline int helper(void);
 static __always_inline int __maybe_unused
 helper(void)
 {
-    return RETRIES;
+    return __helper();
 }
-__from(\"v6.1\", \"mm/x.c\", handler) __implements(upgrade(vmf->address))
+static int __must_hold(l) __helper(void) __acquires(l)
+{
+    int __user *nothing, __tries = RETRIES;
+
+    return __tries;
+}
+__from(\"v6.1\", \"mm/x.c\", handler)
+__from(\"v6.12\", \"mm/x.c\", callee) __implements(upgrade(vmf->address))
 static vm_fault_t handler(struct vm_fault *vmf) __releases(vmf->ptl)
 {
     struct vm_area_struct *vma = vmf->vma;
@@ -187,7 +194,8 @@ exists ([a]=7 /\\ Fa=7 /\\ seq=1)
     assert!(program.warnings.is_empty(), "{}", program.warnings);
     assert_eq!(&*program.functions[program.faults[0].handler.index()].name, "handler");
     let handler = program.function("handler").expect("defined");
-    assert_eq!(handler.origin.as_ref().map(|origin| &*origin.tag), Some("v6.1"));
+    let tags: Vec<&str> = handler.origins.iter().map(|origin| &*origin.tag).collect();
+    assert_eq!(tags, ["v6.1", "v6.12"]);
     assert_eq!(handler.contract.as_ref().map(|contract| contract.arguments.len()), Some(1));
     assert_eq!(handler.contract.as_ref().unwrap().arguments[0].ty, Type::VirtAddr);
     let text = steps(&program, "handler");

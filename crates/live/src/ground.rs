@@ -123,6 +123,15 @@ pub(crate) fn refusal(program: &Program, shape: &Shape) -> Option<String> {
                 .to_owned(),
         );
     }
+    if let Some(context) = shape.contexts.first() {
+        return Some(format!(
+            "`{}` is a context, and threads run in one address space each",
+            context.name
+        ));
+    }
+    if let Some(cache) = shape.caches.iter().find(|cache| cache.noncoherent) {
+        return Some(format!("`{}` is not coherent, and the TLBs of threads are", cache.name));
+    }
     for (at, page) in shape.pages.iter().enumerate() {
         let twice = |frame| shape.pages[..at].iter().any(|other| other.frame == Some(frame));
         if page.frame.is_some_and(twice) {

@@ -46,6 +46,9 @@ struct CacheSlots {
 #[derive(Clone, Debug, Default)]
 pub struct Naive {
     caches: Vec<CacheSlots>,
+    /// Pairs of what CPUs see of a table and what memory has of it, if a walker
+    /// reads the latter.
+    lines: Vec<(Slot, Slot)>,
 }
 
 /// A cache was asked: what it gave, where in a table a walk found it just now,
@@ -100,40 +103,45 @@ impl Naive {
         };
         let block = world.shape().pages[page].block;
         match world.shape().caches[cache].source {
+            Source::Nothing => {}
             Source::Soft(soft) => {
                 let slot = world.softs[soft][page];
                 give(Entry::small(state.get(slot), cares(world)), Some(slot), state.clone())
             }
-            Source::Cache(source) => {
+            Source::Cache(_) | Source::Context(_) => {
+                // A context that has nothing loaded leads to no cache.
+                let Some(source) = source(world, state, cache) else { return };
                 for entry in self.held(world, state, source, page) {
                     give(entry, None, state.clone());
                 }
                 self.ask(world, state, source, page, &mut give);
             }
-            Source::Table => {
+            Source::Table | Source::Roots => {
                 let pointers = self.caches[cache].pointers.get(block).copied();
-                for table in bits(pointers.map_or(0, |slot| state.get(slot))) {
-                    let slot = world.entries[table as usize][page];
-                    let leaf = Entry::small(state.get(slot), cares(world));
-                    give(leaf, Some(slot), state.clone());
+                for space in spaces(world, state, cache) {
+                    for table in bits(pointers.map_or(0, |slot| state.get(slot))) {
+                        let slot = world.entries[table as usize][page];
+                        let leaf = self.word(world, state, cache, slot);
+                        give(Entry::small(leaf, cares(world)), Some(slot), state.clone());
+                    }
+                    let mut after = state.clone();
+                    let root = self.root(world, state, cache, space, page);
+                    if let (Root::Table(table), Some(slot)) = (root, pointers) {
+                        after.set(slot, after.get(slot) | 1 << table);
+                    }
+                    let place = match root {
+                        Root::Table(table) => world.entries[table][page],
+                        _ => world.upper[space][block],
+                    };
+                    give(self.found(world, state, cache, root, page), Some(place), after);
                 }
-                let mut after = state.clone();
-                let root = root(world, state, world.shape().caches[cache].space, page);
-                if let (Root::Table(table), Some(slot)) = (root, pointers) {
-                    after.set(slot, after.get(slot) | 1 << table);
-                }
-                let place = match root {
-                    Root::Table(table) => world.entries[table][page],
-                    _ => world.upper[world.shape().caches[cache].space][block],
-                };
-                give(found(world, state, root, page), Some(place), after);
             }
         }
     }
 
     /// Dirty bits that a cache has not written yet reach the table, where it
     /// still has the same page.
-    fn write_back(&self, world: &World, state: &mut State, cache: usize, page: usize) {
+    fn pay_marks(&self, world: &World, state: &mut State, cache: usize, page: usize) {
         let slot = self.caches[cache].unwritten[page];
         let owed = state.get(slot);
         if owed == 0 {
@@ -161,6 +169,43 @@ impl Naive {
         }
     }
 
+    /// A word of a table as the walker of a cache finds it.
+    fn word(&self, world: &World, state: &State, cache: usize, slot: Slot) -> i64 {
+        let line = self.lines.iter().find(|(seen, _)| *seen == slot);
+        match line {
+            Some((_, memory)) if world.shape().caches[cache].noncoherent => state.get(*memory),
+            _ => state.get(slot),
+        }
+    }
+
+    /// The upper entry of a page as a walker finds it.
+    fn root(&self, world: &World, state: &State, cache: usize, space: usize, page: usize) -> Root {
+        let block = world.shape().pages[page].block;
+        match world.shape().two_levels {
+            true => upper(world, self.word(world, state, cache, world.upper[space][block])),
+            false => Root::Table(world.shape().first_table(space, block)),
+        }
+    }
+
+    /// The end of a walk that began so.
+    fn found(&self, world: &World, state: &State, cache: usize, root: Root, page: usize) -> Entry {
+        match root {
+            Root::Table(table) => {
+                let leaf = self.word(world, state, cache, world.entries[table][page]);
+                Entry::small(leaf, cares(world))
+            }
+            Root::Large(entry) => entry,
+            Root::Nothing => Entry::Absent,
+        }
+    }
+
+    /// A write-back of one line, by whoever.
+    fn clean(&self, state: &mut State, slot: Slot) {
+        for (seen, memory) in self.lines.iter().filter(|(seen, _)| *seen == slot) {
+            state.set(*memory, state.get(*seen));
+        }
+    }
+
     /// Calls `each` with every entry that leads from a page of the address
     /// space somewhere: from caches, and from software TLBs, which hold what
     /// software put there.
@@ -172,7 +217,10 @@ impl Naive {
                     if let Some((frame, write)) = entry.at(page.index) {
                         // A write through it is looked up again, so that it grants none.
                         let asks = matches!(world.setting.hw_dirty, HwDirty::Yes | HwDirty::Eager);
-                        each(its.space, at, frame, write && (entry.dirty() || !asks));
+                        let write = write && (entry.dirty() || !asks);
+                        for space in asked_for(world, state, cache, its.space) {
+                            each(space, at, frame, write);
+                        }
                     }
                 }
             }
@@ -196,7 +244,7 @@ impl Naive {
         frame: usize,
         write: bool,
     ) -> bool {
-        let now = found(world, state, root(world, state, space, page), page);
+        let now = seen(world, state, space, page);
         now.at(world.shape().pages[page].index)
             .is_some_and(|(at, may)| at == frame && (may || !write))
     }
@@ -210,28 +258,95 @@ enum Root {
     Nothing,
 }
 
-/// The upper entry of a page as it is now. With one level the table is always
-/// the same.
-fn root(world: &World, state: &State, space: usize, page: usize) -> Root {
-    let shape = world.shape();
-    let block = shape.pages[page].block;
-    if !shape.two_levels {
-        return Root::Table(shape.first_table(space, block));
-    }
-    let upper = state.get(world.upper[space][block]);
-    match entry::table(upper) {
+/// An upper entry as a walk goes on from it.
+fn upper(world: &World, value: i64) -> Root {
+    match entry::table(value) {
         Some(table) => Root::Table(table),
-        None if upper & entry::HUGE != 0 => Root::Large(Entry::large(upper, cares(world))),
+        None if value & entry::HUGE != 0 => Root::Large(Entry::large(value, cares(world))),
         None => Root::Nothing,
     }
 }
 
-/// The end of a walk that began so.
-fn found(world: &World, state: &State, root: Root, page: usize) -> Entry {
+/// What CPUs see when they walk the tables of an address space.
+fn seen(world: &World, state: &State, space: usize, page: usize) -> Entry {
+    let shape = world.shape();
+    let block = shape.pages[page].block;
+    let root = match shape.two_levels {
+        true => upper(world, state.get(world.upper[space][block])),
+        false => Root::Table(shape.first_table(space, block)),
+    };
     match root {
         Root::Table(table) => Entry::small(state.get(world.entries[table][page]), cares(world)),
         Root::Large(entry) => entry,
         Root::Nothing => Entry::Absent,
+    }
+}
+
+/// Contexts that have something loaded: which, what, and under which tag.
+fn loaded(world: &World, state: &State) -> Vec<(usize, usize, usize)> {
+    let slots = world.contexts.iter().enumerate();
+    slots
+        .filter(|(_, slots)| state.get(slots.root) != 0)
+        .map(|(at, slots)| (at, state.get(slots.root) as usize - 1, state.get(slots.tag) as usize))
+        .collect()
+}
+
+/// The cache that another fills from now.
+fn source(world: &World, state: &State, cache: usize) -> Option<usize> {
+    match world.shape().caches[cache].source {
+        Source::Cache(source) => Some(source),
+        Source::Context(context) => loaded(world, state)
+            .into_iter()
+            .find(|(at, ..)| *at == context)
+            .map(|(.., tag)| world.shape().contexts[context].cache + tag),
+        _ => None,
+    }
+}
+
+/// The cache that a thread's accesses go to now, if they go anywhere.
+fn used_by(world: &World, state: &State, thread: usize) -> Option<usize> {
+    let agent = &world.shape().agents[thread];
+    let Some(context) = agent.context else { return Some(agent.cache) };
+    let (.., tag) = loaded(world, state).into_iter().find(|(at, ..)| *at == context)?;
+    match world.shape().caches[agent.cache].source {
+        Source::Roots => Some(world.shape().contexts[context].cache + tag),
+        _ => Some(agent.cache),
+    }
+}
+
+/// Address spaces whose tables a cache walks now.
+fn spaces(world: &World, state: &State, cache: usize) -> Vec<usize> {
+    let shape = world.shape();
+    match shape.caches[cache].source {
+        Source::Roots => loaded(world, state)
+            .into_iter()
+            .filter(|(at, _, tag)| shape.contexts[*at].cache + tag == cache)
+            .map(|(_, space, _)| space)
+            .collect(),
+        _ => vec![shape.caches[cache].space],
+    }
+}
+
+/// Whether somebody uses what a context has loaded.
+fn awake(world: &World, state: &State, context: usize) -> bool {
+    state.get(world.contexts[context].lazy) == 0
+}
+
+/// Address spaces that somebody asks a cache for now; nobody asks for what is
+/// under a tag that is not loaded, or loaded lazily.
+fn asked_for(world: &World, state: &State, cache: usize, fixed: usize) -> Vec<usize> {
+    let shape = world.shape();
+    let all = loaded(world, state).into_iter();
+    let mut awake = all.filter(|(at, ..)| awake(world, state, *at));
+    match shape.caches[cache].source {
+        Source::Roots => awake
+            .filter(|(at, _, tag)| shape.contexts[*at].cache + tag == cache)
+            .map(|(_, space, _)| space)
+            .collect(),
+        Source::Context(context) => {
+            awake.find(|(at, ..)| *at == context).into_iter().map(|(_, space, _)| space).collect()
+        }
+        _ => vec![fixed],
     }
 }
 
@@ -240,7 +355,10 @@ impl Mmu for Naive {
         let shape = world.shape();
         let mut some = |count: usize| (0..count).map(|_| slots.natural(0)).collect();
         let blocks = if shape.two_levels { shape.blocks.len() } else { 0 };
-        let walks = |source: Source| if source == Source::Table { blocks } else { 0 };
+        let walks = |source: Source| match source {
+            Source::Table | Source::Roots => blocks,
+            _ => 0,
+        };
         self.caches = shape
             .caches
             .iter()
@@ -253,6 +371,11 @@ impl Mmu for Naive {
                 pointers: some(walks(cache.source)),
             })
             .collect();
+        if shape.caches.iter().any(|cache| cache.noncoherent) {
+            let begin = slots.initial();
+            let words = world.entries.iter().chain(&world.upper).flatten();
+            self.lines = words.map(|seen| (*seen, slots.natural(begin.get(*seen)))).collect();
+        }
     }
 
     /// Nothing is cached at the beginning; what may be there, fills bring.
@@ -260,6 +383,13 @@ impl Mmu for Naive {
 
     /// Hardware does not notice.
     fn table_changed(&self, _: &World, _: &mut State) {}
+
+    /// Fills will bring what there is to be had.
+    fn root_changed(&self, _: &World, _: &mut State) {}
+
+    fn write_back(&self, _: &World, state: &mut State, slot: Slot) {
+        self.clean(state, slot);
+    }
 
     fn invalidate(
         &self,
@@ -288,7 +418,7 @@ impl Mmu for Naive {
                 }
             }
             // It is done when what it still had to write is written.
-            self.write_back(world, state, cache, page);
+            self.pay_marks(world, state, cache, page);
         }
     }
 
@@ -301,7 +431,7 @@ impl Mmu for Naive {
         write: bool,
         each: &mut dyn FnMut(Answer),
     ) {
-        let cache = world.shape().agents[thread].cache;
+        let Some(cache) = used_by(world, state, thread) else { return };
         let index = world.shape().pages[page].index;
         let rewalk = world.setting.perm_miss_rewalk;
         let mut answer = |entry: Entry, place: Option<Slot>| match entry.grants(index, write) {
@@ -328,12 +458,15 @@ impl Mmu for Naive {
     fn fault(&self, world: &World, state: &mut State, thread: usize, page: usize) {
         if world.setting.fault_invalidates {
             // Both sizes and the pointer, of the TLB that was used and no other.
-            self.invalidate(world, state, world.shape().agents[thread].cache, 1 << page, false);
+            if let Some(cache) = used_by(world, state, thread) {
+                self.invalidate(world, state, cache, 1 << page, false);
+            }
         }
     }
 
     fn owes(&self, world: &World, state: &mut State, thread: usize, page: usize, frame: usize) {
-        let slot = self.caches[world.shape().agents[thread].cache].unwritten[page];
+        let Some(cache) = used_by(world, state, thread) else { return };
+        let slot = self.caches[cache].unwritten[page];
         state.set(slot, state.get(slot) | 1 << frame);
     }
 
@@ -348,8 +481,11 @@ impl Mmu for Naive {
         reaches
     }
 
-    fn reaches_table(&self, _: &World, state: &State, table: usize) -> bool {
-        let mut pointers = self.caches.iter().flat_map(|slots| &slots.pointers);
+    fn reaches_table(&self, world: &World, state: &State, table: usize) -> bool {
+        let caches = self.caches.iter().enumerate();
+        let mut pointers = caches
+            .filter(|(cache, _)| !spaces(world, state, *cache).is_empty())
+            .flat_map(|(_, slots)| &slots.pointers);
         pointers.any(|slot| state.get(*slot) >> table & 1 != 0)
     }
 
@@ -389,8 +525,9 @@ impl Mmu for Naive {
         faults
     }
 
+    /// The caches, and the write-backs.
     fn processes(&self) -> usize {
-        self.caches.len()
+        self.caches.len() + usize::from(!self.lines.is_empty())
     }
 
     fn steps(
@@ -407,6 +544,14 @@ impl Mmu for Naive {
                 choice += 1;
             }
         };
+        if process == self.caches.len() {
+            for (slot, _) in &self.lines {
+                let mut next = state.clone();
+                self.clean(&mut next, *slot);
+                each(next);
+            }
+            return;
+        }
         for page in 0..world.shape().pages.len() {
             let is = &world.shape().caches[process];
             let ahead =
@@ -422,7 +567,7 @@ impl Mmu for Naive {
                 each(filled);
             });
             let mut written = state.clone();
-            self.write_back(world, &mut written, process, page);
+            self.pay_marks(world, &mut written, process, page);
             each(written);
         }
         let slots = &self.caches[process];
@@ -439,7 +584,7 @@ impl Mmu for Naive {
     }
 
     fn resolve(&self, world: &World, state: &State, space: usize, page: usize) -> Option<usize> {
-        let now = found(world, state, root(world, state, space, page), page);
+        let now = seen(world, state, space, page);
         now.at(world.shape().pages[page].index).map(|(frame, _)| frame)
     }
 }

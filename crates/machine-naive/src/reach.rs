@@ -56,6 +56,7 @@ pub fn reach<M: Mmu>(
         }
         let mut moved = false;
         for process in &processes {
+            // Whoever only fills, forgets or writes back.
             let hardware = matches!(process, Process::Hardware(_));
             machine.steps(&open, *process, &mut |_, next| {
                 moved |= !hardware;

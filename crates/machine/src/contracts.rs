@@ -47,7 +47,9 @@ impl<M: Mmu> Machine<M> {
     pub fn contract_pages(&self, state: &State, contract: usize) -> u64 {
         let world = &self.world;
         match world.lowered.contracts[contract].kind {
-            ContractKind::Fork | ContractKind::ForkPerPage => world.shape().all_pages(),
+            ContractKind::Fork | ContractKind::ForkPerPage | ContractKind::Exit => {
+                world.shape().all_pages()
+            }
             _ => {
                 let address = state.get(world.contracts[contract].arguments[0]);
                 self.page_at(address).map_or(0, |page| 1 << page)

@@ -6,6 +6,7 @@
 //! each time anew, and the return drops what is older than the call's own.
 
 use shootdown_litmus::program::{Backing, ContractKind};
+use shootdown_step::ContractCall;
 use shootdown_step::value::{frame_of_page, page_of_address};
 
 use crate::mmu::{Answer, Mmu};
@@ -41,7 +42,14 @@ fn object_of(generation: i64) -> Option<usize> {
 pub struct Ideal {
     /// Generations, the oldest first, by address space and page.
     names: Vec<Vec<[Slot; GENERATIONS]>>,
+    /// Cells whose contents may become zero, by object: [`SETTLED`], or the
+    /// call that is not over plus [`SETTLED`]. Empty if no contract says so.
+    lazy: Vec<Slot>,
 }
+
+/// The call that made a cell lazy has returned: the next write cancels. Before
+/// that a write may be one through the old state, which does not.
+const SETTLED: i64 = 1;
 
 impl Ideal {
     fn list(&self, state: &State, space: usize, page: usize) -> impl Iterator<Item = i64> {
@@ -106,15 +114,50 @@ impl Mmu for Ideal {
             }
             self.names.push(pages);
         }
+        let frees = |call: &ContractCall| call.kind == ContractKind::LazyFree;
+        if world.lowered.contracts.iter().any(frees) {
+            self.lazy = world.frames.iter().map(|_| slots.natural(0)).collect();
+        }
     }
 
+    /// That a cell becomes zero is a step of nobody, which no footprint has.
     fn reducible(&self) -> bool {
-        true
+        self.lazy.is_empty()
+    }
+
+    fn processes(&self) -> usize {
+        usize::from(!self.lazy.is_empty())
+    }
+
+    /// A lazy cell becomes zero, at once for everybody; or it never will. An end
+    /// is what has no step left, so one of the two is chosen in the end.
+    fn steps(&self, world: &World, state: &State, _: usize, each: &mut dyn FnMut(u32, State)) {
+        for (object, slot) in self.lazy.iter().enumerate() {
+            if state.get(*slot) != 0 {
+                let mut next = state.clone();
+                next.set(*slot, 0);
+                each(2 * object as u32, next.clone());
+                for word in &world.contents[object] {
+                    next.set(*word, 0);
+                }
+                each(2 * object as u32 + 1, next);
+            }
+        }
+    }
+
+    fn written(&self, state: &mut State, object: usize) {
+        if let Some(slot) = self.lazy.get(object)
+            && state.get(*slot) == SETTLED
+        {
+            state.set(*slot, 0);
+        }
     }
 
     fn begin(&self, _: &World, _: &mut State) {}
 
     fn table_changed(&self, _: &World, _: &mut State) {}
+
+    fn root_changed(&self, _: &World, _: &mut State) {}
 
     fn invalidate(&self, _: &World, _: &mut State, _: usize, _: u64, _: bool) {}
 
@@ -127,7 +170,7 @@ impl Mmu for Ideal {
         write: bool,
         each: &mut dyn FnMut(Answer),
     ) {
-        let space = world.shape().agents[thread].space;
+        let Some((_, space)) = world.translation(state, thread) else { return };
         let (right, faults) = if write { (WRITE, WRITE_FAULTS) } else { (READ, READ_FAULTS) };
         let mut fault = false;
         for generation in self.list(state, space, page) {
@@ -211,6 +254,11 @@ impl Mmu for Ideal {
         for page in 0..world.shape().pages.len() {
             self.settle(state, call.space, page, tag);
         }
+        for slot in &self.lazy {
+            if state.get(*slot) == SETTLED + tag {
+                state.set(*slot, SETTLED);
+            }
+        }
         let first =
             page_of_address(state.get(arguments[0])).filter(|_| call.kind == ContractKind::Move);
         if let Some(page) = first {
@@ -255,6 +303,13 @@ impl Ideal {
                 let flags = newest & READ;
                 self.push(state, space, page, generation(tag, object_of(newest), flags));
             }
+            ContractKind::Revoke => {
+                self.push(state, space, page, generation(tag, object_of(newest), 0));
+            }
+            ContractKind::Exit => {
+                let flags = READ_FAULTS | WRITE_FAULTS;
+                self.push(state, space, page, generation(tag, None, flags));
+            }
             ContractKind::Upgrade => {
                 let flags = newest & READ | READ | WRITE;
                 self.push(state, space, page, generation(tag, object_of(newest), flags));
@@ -284,6 +339,10 @@ impl Ideal {
                     }
                     state.set(world.frames[to], crate::pages::LIVE);
                     state.set(world.references[to], 1);
+                    // Parent and child share the page that may be dropped.
+                    if let (Some(from), Some(to)) = (self.lazy.get(from), self.lazy.get(to)) {
+                        state.set(*to, state.get(*from));
+                    }
                     let flags = newest & (READ | WRITE | READ_FAULTS | WRITE_FAULTS) | WRITE_FAULTS;
                     let slots = self.names[child][page];
                     for (index, slot) in slots.iter().enumerate() {
@@ -294,7 +353,12 @@ impl Ideal {
                     }
                 }
             }
-            ContractKind::Nop | ContractKind::Pin | ContractKind::LazyFree => {}
+            ContractKind::LazyFree => {
+                if let Some(slot) = object_of(newest).and_then(|object| self.lazy.get(object)) {
+                    state.set(*slot, SETTLED + tag);
+                }
+            }
+            ContractKind::Nop | ContractKind::Pin => {}
         }
     }
 }

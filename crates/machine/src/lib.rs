@@ -6,6 +6,7 @@
 //!                     Machine<Ideal> -> search -> Found
 //! ```
 
+pub mod contexts;
 pub mod contracts;
 mod dirty;
 pub mod ideal;
@@ -14,10 +15,13 @@ pub mod mmu;
 pub mod model;
 pub mod outcome;
 pub mod pages;
+mod queue;
+pub mod readers;
 pub mod reduce;
 pub mod run;
 pub mod sets;
 pub mod setting;
 pub mod state;
 pub mod tables;
+mod walker;
 pub mod world;

@@ -19,6 +19,8 @@ pub struct Machine<M> {
     pub slots: Slots,
     /// What reductions know of the program.
     pub(crate) reducer: std::sync::OnceLock<crate::reduce::Reducer>,
+    /// Words that only count, if they are numbered anew.
+    pub(crate) counters: crate::reduce::Counters,
 }
 
 /// Nodes between two steps of a thread, at most.
@@ -29,7 +31,8 @@ impl<M: Mmu> Machine<M> {
     pub fn new(world: World, slots: Slots, mut mmu: M) -> Machine<M> {
         let mut slots = slots;
         mmu.declare(&world, &mut slots);
-        Machine { world, mmu, slots, reducer: std::sync::OnceLock::new() }
+        let counters = crate::reduce::Counters::default();
+        Machine { world, mmu, slots, reducer: std::sync::OnceLock::new(), counters }
     }
 
     /// The state at the beginning: every thread stands before its first step.
@@ -47,9 +50,15 @@ impl<M: Mmu> Machine<M> {
     }
 
     /// The value of an expression for a thread.
+    #[inline]
     pub(crate) fn value(&self, state: &State, thread: usize, expr: &Expr) -> i64 {
         let registers = &self.world.threads[thread].registers;
-        expr.value(&|reg: Reg| state.get(registers[reg.0 as usize]))
+        let register = |reg: Reg| state.get(registers[reg.0 as usize]);
+        match expr {
+            Expr::Const(value) => *value,
+            Expr::Reg(reg) => register(*reg),
+            _ => expr.value(&register),
+        }
     }
 
     pub(crate) fn keep(&self, state: &mut State, thread: usize, into: Option<Reg>, value: i64) {
@@ -136,7 +145,7 @@ impl<M: Mmu> Machine<M> {
             self.load(state, thread, lock.writer) == mine
                 || state.get(lock.readers) >> thread & 1 != 0
         };
-        if self.world.locks.iter().any(held) {
+        if self.world.locks.iter().any(held) || self.world.in_any_section(state, thread) {
             self.fail(state, Failed::Unlock);
         } else if state.get(self.world.threads[thread].ranges) != 0 {
             self.fail(state, Failed::Range);
@@ -144,19 +153,25 @@ impl<M: Mmu> Machine<M> {
     }
 
     /// A word as the thread sees it: its own stores first.
+    #[inline]
     pub(crate) fn load(&self, state: &State, thread: usize, slot: Slot) -> i64 {
         let buffer = &self.world.threads[thread].buffer;
+        if buffer.is_empty() {
+            return state.get(slot);
+        }
         let wanted = slot.index() as i64 + 1;
         let newest = buffer.iter().rev().find(|(at, _)| state.get(*at) == wanted);
         newest.map_or_else(|| state.get(slot), |(_, value)| state.get(*value))
     }
 
     /// Whether a thread's stores have all reached memory.
+    #[inline]
     pub(crate) fn drained(&self, state: &State, thread: usize) -> bool {
         self.world.threads[thread].buffer.first().is_none_or(|(at, _)| state.get(*at) == 0)
     }
 
     /// Whether there is room for one store more.
+    #[inline]
     pub(crate) fn has_room(&self, state: &State, thread: usize) -> bool {
         self.world.threads[thread].buffer.last().is_none_or(|(at, _)| state.get(*at) == 0)
     }
@@ -203,7 +218,7 @@ impl<M: Mmu> Machine<M> {
             next.set(*at, newer);
             next.set(*kept, its);
         }
-        self.commit(&mut next, slot, value);
+        self.reached_memory(&mut next, slot, value);
         each(0, next);
     }
 }

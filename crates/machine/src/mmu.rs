@@ -49,7 +49,16 @@ pub trait Mmu: Sync {
         leaf_only: bool,
     );
 
-    /// Every way in which an access of a thread may be answered.
+    /// A context has loaded another root or tag, or none.
+    fn root_changed(&self, world: &World, state: &mut State);
+
+    /// The CPU's cache writes a slot of a table back to memory.
+    fn write_back(&self, world: &World, state: &mut State, slot: Slot) {
+        let _ = (world, state, slot);
+    }
+
+    /// Every way in which an access of a thread may be answered. Its context,
+    /// if it has one, has a root.
     fn access(
         &self,
         world: &World,
@@ -59,6 +68,11 @@ pub trait Mmu: Sync {
         write: bool,
         each: &mut dyn FnMut(Answer),
     );
+
+    /// An access through a name has written to a frame.
+    fn written(&self, state: &mut State, frame: usize) {
+        let _ = (state, frame);
+    }
 
     /// An access has faulted.
     fn fault(&self, world: &World, state: &mut State, thread: usize, page: usize);

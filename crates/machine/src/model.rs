@@ -182,7 +182,9 @@ pub struct Found {
     pub bytes: u64,
     /// Bits of a state.
     pub bits: usize,
-    /// The shortest run to each property that is broken.
+    /// Properties that are broken.
+    pub broken: u64,
+    /// The shortest run to each of those that are to be witnessed.
     pub violations: Vec<(u32, Run)>,
     /// What the caller made of each end, each once.
     pub ends: BTreeSet<Vec<i64>>,
@@ -198,6 +200,9 @@ struct Packaged<'m, M, P> {
     processes: &'m [Process],
     ends: EndCheck<'m>,
     fuse: bool,
+    symmetry: bool,
+    /// Counters are numbered anew, as long as they are found to be some.
+    renumbers: bool,
     _state: PhantomData<fn() -> P>,
 }
 
@@ -238,27 +243,66 @@ impl<M: Mmu, P: Packed> Model for Packaged<'_, M, P> {
         state.get(self.machine.world.error) != 0 || self.machine.at_rest(state)
     }
 
-    fn may_fuse(&self, state: &State, process: usize) -> bool {
-        self.fuse && self.machine.independent(state, self.processes[process])
+    fn fused(&self, state: &State, process: usize) -> Option<(u32, State)> {
+        if self.fuse { self.machine.independent(state, self.processes[process]) } else { None }
     }
 
     fn canonical(&self, state: State) -> State {
-        self.machine.canonical(state)
+        self.machine.canonical(state, self.symmetry)
     }
 
     fn stopped(&self) -> bool {
-        self.packing.overflowed()
+        self.packing.overflowed() || self.renumbers && !self.machine.renumbers()
     }
 }
 
 /// Searches a machine; `end` makes of an end what is kept of it.
-pub fn search<M: Mmu>(
+#[inline]
+pub fn search<M: Searched>(
     machine: &Machine<M>,
     options: &Options,
     ends: EndCheck<'_>,
     end: &dyn Fn(&State) -> Vec<i64>,
 ) -> Found {
-    let mut wanted = widths(&machine.slots, &probe(machine));
+    M::search(machine, options, ends, end)
+}
+
+/// Hardware whose search is compiled here, once, and not again in every crate
+/// that asks for one.
+pub trait Searched: Mmu + Sized {
+    /// See [`search`].
+    fn search(
+        machine: &Machine<Self>,
+        options: &Options,
+        ends: EndCheck<'_>,
+        end: &dyn Fn(&State) -> Vec<i64>,
+    ) -> Found;
+}
+
+macro_rules! searched {
+    ($($hardware:ty)*) => {$(
+        impl Searched for $hardware {
+            fn search(
+                machine: &Machine<Self>,
+                options: &Options,
+                ends: EndCheck<'_>,
+                end: &dyn Fn(&State) -> Vec<i64>,
+            ) -> Found {
+                any_width(machine, options, ends, end)
+            }
+        }
+    )*};
+}
+
+searched!(crate::sets::Sets crate::ideal::Ideal);
+
+fn any_width<M: Mmu>(
+    machine: &Machine<M>,
+    options: &Options,
+    ends: EndCheck<'_>,
+    end: &dyn Fn(&State) -> Vec<i64>,
+) -> Found {
+    let mut wanted = widths(&machine.slots, &probe(machine, &machine.begin()));
     loop {
         let packing = Packing::new(&machine.slots, &wanted);
         macro_rules! with {
@@ -272,30 +316,48 @@ pub fn search<M: Mmu>(
         }
         match with!(2 3 4 6 8 16 64) {
             Ok(Some(found)) => return found,
-            Ok(None) => wanted = alike(&machine.slots, packing.wanted()),
+            Ok(None) => {
+                // What lies behind the state that was too wide is wider still.
+                let behind = packing.too_wide().map(|state| probe(machine, &state));
+                let behind = widths(&machine.slots, &behind.unwrap_or_default());
+                let both = packing.wanted().into_iter().zip(behind);
+                wanted = alike(&machine.slots, both.map(|(a, b)| a.max(b)).collect());
+            }
             Err(words) => unreachable!("a state of {words} words: the largest test has fewer"),
         }
     }
 }
 
-/// A few states from random runs, to begin with widths that mostly fit.
-fn probe<M: Mmu>(machine: &Machine<M>) -> Vec<State> {
-    let mut states = vec![machine.begin()];
+/// Random runs from a state, at most so many.
+const RUNS: usize = 24;
+
+/// The states of a few random runs, to begin with widths that mostly fit.
+fn probe<M: Mmu>(machine: &Machine<M>, from: &State) -> Vec<State> {
+    let mut states = vec![from.clone()];
     let processes = machine.processes();
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
-    for _ in 0..10 {
-        let mut state = machine.begin();
+    let mut below = |bound: usize| {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (random >> 33) as usize % bound
+    };
+    let mut next = Vec::new();
+    for _ in 0..RUNS {
+        let mut state = from.clone();
         for _ in 0..200 {
-            let mut next = Vec::new();
-            for process in &processes {
-                machine.steps(&state, *process, &mut |_, state| next.push(state));
+            // Somebody, or else whoever comes after them and can take a step.
+            let first = below(processes.len());
+            for at in 0..processes.len() {
+                let process = processes[(first + at) % processes.len()];
+                machine.steps(&state, process, &mut |_, state| next.push(state));
+                if !next.is_empty() {
+                    break;
+                }
             }
             if next.is_empty() {
                 break;
             }
-            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-            let chosen = (random >> 33) as usize % next.len();
-            state = next.swap_remove(chosen);
+            state = next.swap_remove(below(next.len()));
+            next.clear();
             states.push(state.clone());
         }
     }
@@ -316,10 +378,15 @@ fn search_with<M: Mmu, P: Packed>(
         processes: &processes,
         ends,
         fuse: options.reductions.fuse,
+        symmetry: options.reductions.symmetry,
+        renumbers: machine.renumbers(),
         _state: PhantomData,
     };
-    let found: Exploration<P> = explore(&model, options);
-    if packing.overflowed() || matches!(found.outcome, Outcome::Limit { stop: Stop::Model, .. }) {
+    // The engine knows one word for states that are alike.
+    let mut options = options.clone();
+    options.reductions.symmetry |= machine.renumbers();
+    let found: Exploration<P> = explore(&model, &options);
+    if model.stopped() || matches!(found.outcome, Outcome::Limit { stop: Stop::Model, .. }) {
         return Ok(None);
     }
     let run = |witness: &Witness<P>| Run {
@@ -346,6 +413,7 @@ fn search_with<M: Mmu, P: Packed>(
         depth: found.depth,
         bytes: found.bytes,
         bits: packing.words() * 64,
+        broken: found.broken,
         violations: found.violations.iter().map(|v| (v.property, run(&v.witness))).collect(),
         ends: kept,
         deadlock: found.deadlock.as_ref().map(run),

@@ -52,7 +52,7 @@ pub fn observe<M: Mmu>(machine: &Machine<M>, state: &State, what: Observable) ->
 
 /// What is compared with ideal memory: numbers of threads, whether they ended
 /// with a fault, words that the threads themselves use, and what addresses lead
-/// to in address spaces that have threads.
+/// to in address spaces that have threads, or that some context comes to.
 pub fn compared(lowered: &Lowered, ideal: &Lowered) -> Vec<Observable> {
     let shape = &lowered.shape;
     let mut list = Vec::new();
@@ -63,7 +63,10 @@ pub fn compared(lowered: &Lowered, ideal: &Lowered) -> Vec<Observable> {
     }
     list.extend(used_words(ideal).into_iter().map(Observable::Word));
     for space in 0..shape.spaces.len() {
-        if shape.agents.iter().any(|agent| agent.space == space) {
+        let loaded = lowered.threads.iter().flat_map(|code| &code.nodes).any(|node| {
+            matches!(node, Node::Step { op: Op::LoadRoot { space: Some(of), .. }, .. } if *of == space)
+        });
+        if loaded || shape.agents.iter().any(|agent| agent.space == space) {
             for page in 0..shape.pages.len() {
                 list.extend(
                     (0..shape.words_per_frame).map(|word| Observable::Memory(space, page, word)),

@@ -81,6 +81,15 @@ impl<M: Mmu> Machine<M> {
                 let least = if immortal { 2 } else { 0 };
                 self.keep(state, thread, *into, state.get(world.references[frame]).max(least));
             }
+            Op::Unpin { page } => {
+                let frame = self.live(state, self.value(state, thread, page))?;
+                let slot = world.pins[frame];
+                state.set(slot, (state.get(slot) - 1).max(0));
+            }
+            Op::Pinned { into, page } => {
+                let frame = self.live(state, self.value(state, thread, page))?;
+                self.keep(state, thread, *into, i64::from(state.get(world.pins[frame]) != 0));
+            }
             Op::GatherStart => {
                 state.set(threads.gather, 1);
                 state.set(threads.gathered, 0);
@@ -260,6 +269,10 @@ impl<M: Mmu> Machine<M> {
         let give = |frame: usize, each: Each<'_>| {
             let mut next = state.clone();
             self.take(&mut next, frame);
+            if write {
+                let pins = self.world.pins[frame];
+                next.set(pins, next.get(pins) + 1);
+            }
             self.keep(&mut next, thread, into, page_of_frame(frame));
             self.advance(&mut next, thread);
             each(frame as u32 + 1, next);

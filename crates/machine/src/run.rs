@@ -44,10 +44,14 @@ impl<M: Mmu> Machine<M> {
         if self.must_drain(op) && !self.drained(state, thread) || !self.has_room(state, thread) {
             return;
         }
-        if self.world.may_sleep(thread, number) && self.holds_spin_lock(state, thread) {
+        if self.world.may_sleep(thread, number) && self.must_not_sleep(state, thread) {
             let mut next = state.clone();
             self.fail(&mut next, Failed::Sleep);
             return each(0, next);
+        }
+        if self.counters.active() && matches!(op, Op::Access { .. }) {
+            let value = |expr: &shootdown_step::Expr| self.value(state, thread, expr);
+            self.counters.raises(&self.world, state, (thread, number), &value);
         }
         match op {
             Op::Access { into, pointer, index, access } => {
@@ -59,6 +63,14 @@ impl<M: Mmu> Machine<M> {
                 self.lock(state, thread, lock, *class, *op, *into, each);
             }
             Op::Sync { queue } => self.sync(state, thread, *queue, each),
+            Op::Choose { into, ways } => {
+                for way in 0..*ways {
+                    let mut next = state.clone();
+                    self.keep(&mut next, thread, *into, i64::from(way));
+                    self.advance(&mut next, thread);
+                    each(way, next);
+                }
+            }
             Op::Moment { contract } => self.moment(state, thread, *contract, each),
             Op::Alloc { .. }
             | Op::CopyPage { .. }
@@ -77,6 +89,7 @@ impl<M: Mmu> Machine<M> {
     pub(crate) fn must_drain(&self, op: &Op) -> bool {
         match op {
             Op::Access { access, .. } => access.is_atomic(),
+            Op::Pinned { .. } | Op::Choose { .. } => false,
             Op::Lock { op, .. } => !matches!(op, LockOp::Unlock | LockOp::IsLocked),
             Op::SetEntry { .. }
             | Op::PageWrite { .. }
@@ -87,8 +100,14 @@ impl<M: Mmu> Machine<M> {
                 false
             }
             Op::AskRights { .. } | Op::PageCount { .. } | Op::Warn { .. } => false,
+            // Leaving waits its turn, as dropping a lock does.
+            Op::Enter { .. } | Op::Leave { .. } => false,
             _ => true,
         }
+    }
+
+    fn must_not_sleep(&self, state: &State, thread: usize) -> bool {
+        self.holds_spin_lock(state, thread) || self.world.in_atomic_section(state, thread)
     }
 
     fn holds_spin_lock(&self, state: &State, thread: usize) -> bool {
@@ -104,6 +123,9 @@ impl<M: Mmu> Machine<M> {
     fn simple(&self, state: &mut State, thread: usize, op: &Op) -> bool {
         let outcome = match op {
             Op::Fence(_) => Ok(true),
+            Op::Enter { .. } | Op::Leave { .. } | Op::GraceStart { .. } | Op::GraceWait { .. } => {
+                self.reader_step(state, thread, op)
+            }
             Op::GetPage { .. }
             | Op::PutPage { .. }
             | Op::ClearPage { .. }
@@ -112,12 +134,18 @@ impl<M: Mmu> Machine<M> {
             | Op::PageCount { .. }
             | Op::Dirty { .. }
             | Op::MoveMarks { .. }
+            | Op::Unpin { .. }
+            | Op::Pinned { .. }
             | Op::GatherStart
             | Op::GatherPage { .. }
             | Op::GatherFlush { .. }
             | Op::GatherFree => self.page(state, thread, op),
             Op::FlushCpu { .. }
             | Op::FlushCache { .. }
+            | Op::FlushContext { .. }
+            | Op::Lazy { .. }
+            | Op::LoadRoot { .. }
+            | Op::WriteBack { .. }
             | Op::Post { .. }
             | Op::PostWrite { .. }
             | Op::SoftInstall { .. }
@@ -231,6 +259,12 @@ impl<M: Mmu> Machine<M> {
             self.perform(&mut next, thread, slot, access, into);
             return each(0, next);
         }
+        if self.world.translation(state, thread).is_none() {
+            // Nothing is loaded that could be handled a fault of.
+            let mut next = state.clone();
+            self.end_by_fault(&mut next, thread);
+            return each(FAULT, next);
+        }
         // One step for each frame and for what becomes of its dirty bit.
         let mut answers = [0u64; 3];
         let mut marked: Vec<(usize, Slot)> = Vec::new();
@@ -250,7 +284,14 @@ impl<M: Mmu> Machine<M> {
             if in_two {
                 next.set(slots.in_flight, frame as i64 + 1);
             } else {
-                self.perform(&mut next, thread, self.world.contents[frame][word], access, into);
+                let slot = self.world.contents[frame][word];
+                self.perform(&mut next, thread, slot, access, into);
+                // One that compares and finds another value writes nothing.
+                let conditional =
+                    matches!(access, Access::CompareExchange(..) | Access::AddUnless(..));
+                if access.writes() && (!conditional || next.get(slot) != state.get(slot)) {
+                    self.mmu.written(&mut next, frame);
+                }
             }
             each(choice, next);
         };
@@ -349,7 +390,6 @@ impl<M: Mmu> Machine<M> {
         into: Option<shootdown_step::Reg>,
         each: Each<'_>,
     ) {
-        let mut next = state.clone();
         let lock = match lock {
             LockAt::Pointer(pointer) => {
                 self.world.lock_of_pointer(self.value(state, thread, pointer))
@@ -364,6 +404,14 @@ impl<M: Mmu> Machine<M> {
                 })
             }
         };
+        let waits = match op {
+            LockOp::Lock => lock.is_some_and(|lock| !self.is_free(state, thread, lock)),
+            _ => false,
+        };
+        if waits {
+            return;
+        }
+        let mut next = state.clone();
         let Some(lock) = lock else {
             self.fail(&mut next, Failed::Page);
             return each(0, next);
@@ -378,6 +426,12 @@ impl<M: Mmu> Machine<M> {
             Err(why) => self.fail(&mut next, why),
         }
         each(0, next);
+    }
+
+    /// Whether nobody has a lock, as far as the thread can tell.
+    fn is_free(&self, state: &State, thread: usize, lock: usize) -> bool {
+        let slots = self.world.locks[lock];
+        self.load(state, thread, slots.writer) == 0 && state.get(slots.readers) == 0
     }
 
     /// An operation on a lock: its result, or nothing if it has to wait.

@@ -18,6 +18,7 @@ use shootdown_step::value::{MOST_FRAMES, entry, page_of_frame};
 use crate::mmu::{Answer, Mmu};
 use crate::setting::HwDirty;
 use crate::state::{Slot, Slots, State};
+use crate::walker::Memory;
 use crate::world::World;
 
 /// Sets of a cache. A member of a leaf set is a frame with a right to write or
@@ -50,6 +51,8 @@ pub struct Sets {
     cache_of: Vec<usize>,
     /// Hardware sets dirty bits in steps of its own.
     writes_by_itself: bool,
+    /// What walkers that are not coherent read.
+    memory: Memory,
 }
 
 /// An absent translation that is cached.
@@ -81,17 +84,22 @@ impl Sets {
         let shape = world.shape();
         let (cache, is) = (&self.caches[at], &shape.caches[at]);
         match is.source {
+            Source::Nothing => {}
             Source::Table => {
-                for (block, pages) in shape.blocks.iter().enumerate() {
-                    if shape.two_levels {
-                        self.fill_block(world, state, at, block);
-                        continue;
+                self.fill_from_table(world, state, at, is.space);
+            }
+            Source::Roots => {
+                for context in 0..shape.contexts.len() {
+                    if let Some(space) = world.root(state, context)
+                        && world.tagged(state, context) == at
+                    {
+                        self.fill_from_table(world, state, at, space);
                     }
-                    let table = shape.first_table(is.space, block);
-                    for page in pages {
-                        let value = state.get(world.entries[table][*page]);
-                        self.leaf(world, state, cache, *page, value);
-                    }
+                }
+            }
+            Source::Context(context) => {
+                if world.root(state, context).is_some() {
+                    self.fill_from_cache(state, at, world.tagged(state, context));
                 }
             }
             Source::Soft(soft) => {
@@ -100,26 +108,43 @@ impl Sets {
                     self.leaf(world, state, cache, page, value);
                 }
             }
-            Source::Cache(source) => {
-                let source = &self.caches[source];
-                for (mine, its) in [
-                    (&cache.leaf, &source.leaf),
-                    (&cache.huge, &source.huge),
-                    (&cache.unmarked, &source.unmarked),
-                    (&cache.huge_unmarked, &source.huge_unmarked),
-                ] {
-                    for (mine, its) in mine.iter().zip(its) {
-                        Self::add(state, *mine, state.get(*its));
-                    }
-                }
+            Source::Cache(source) => self.fill_from_cache(state, at, source),
+        }
+    }
+
+    fn fill_from_cache(&self, state: &mut State, at: usize, source: usize) {
+        let (cache, source) = (&self.caches[at], &self.caches[source]);
+        for (mine, its) in [
+            (&cache.leaf, &source.leaf),
+            (&cache.huge, &source.huge),
+            (&cache.unmarked, &source.unmarked),
+            (&cache.huge_unmarked, &source.huge_unmarked),
+        ] {
+            for (mine, its) in mine.iter().zip(its) {
+                Self::add(state, *mine, state.get(*its));
             }
         }
     }
 
-    fn fill_block(&self, world: &World, state: &mut State, at: usize, block: usize) {
+    fn fill_from_table(&self, world: &World, state: &mut State, at: usize, space: usize) {
         let shape = world.shape();
-        let (cache, space) = (&self.caches[at], shape.caches[at].space);
-        let upper = state.get(world.upper[space][block]);
+        for (block, pages) in shape.blocks.iter().enumerate() {
+            if shape.two_levels {
+                self.fill_block(world, state, at, space, block);
+                continue;
+            }
+            let table = shape.first_table(space, block);
+            for page in pages {
+                let value = self.memory.read(world, state, at, world.entries[table][*page]);
+                self.leaf(world, state, &self.caches[at], *page, value);
+            }
+        }
+    }
+
+    fn fill_block(&self, world: &World, state: &mut State, at: usize, space: usize, block: usize) {
+        let shape = world.shape();
+        let cache = &self.caches[at];
+        let upper = self.memory.read(world, state, at, world.upper[space][block]);
         if let Some(table) = entry::table(upper) {
             Self::add(state, cache.tables[block], 1 << table);
         } else if let (Some(frame), true) = (unmarked(world, upper), upper & entry::HUGE != 0) {
@@ -137,7 +162,7 @@ impl Sets {
             let table = tables.trailing_zeros() as usize;
             tables &= tables - 1;
             for page in &shape.blocks[block] {
-                let value = state.get(world.entries[table][*page]);
+                let value = self.memory.read(world, state, at, world.entries[table][*page]);
                 self.leaf(world, state, cache, *page, value);
             }
         }
@@ -186,35 +211,41 @@ impl Sets {
         members
     }
 
-    /// Whether a walk now finds nothing that grants the access.
+    /// Whether a walk now, of this address space, finds nothing that grants the
+    /// access.
     fn walk_denies(
         &self,
         world: &World,
         state: &State,
-        cache: usize,
+        (cache, space): (usize, usize),
         page: usize,
         write: bool,
     ) -> bool {
         let shape = world.shape();
         let mut at = cache;
-        while let Source::Cache(source) = shape.caches[at].source {
-            at = source;
+        loop {
+            at = match shape.caches[at].source {
+                Source::Cache(source) => source,
+                Source::Context(context) => world.tagged(state, context),
+                _ => break,
+            };
         }
         match shape.caches[at].source {
             Source::Soft(soft) => !entry::grants(state.get(world.softs[soft][page]), write),
             _ if !shape.two_levels => {
-                !entry::grants(world.walk(state, shape.caches[at].space, page), write)
+                !entry::grants(self.memory.walk(world, state, at, space, page), write)
             }
             _ => {
                 // Through the root, or through any pointer that is cached.
                 let block = shape.pages[page].block;
                 let mut tables = state.get(self.caches[at].tables[block]);
                 let mut denies =
-                    !entry::grants(world.walk(state, shape.caches[at].space, page), write);
+                    !entry::grants(self.memory.walk(world, state, at, space, page), write);
                 while tables != 0 {
                     let table = tables.trailing_zeros() as usize;
                     tables &= tables - 1;
-                    denies |= !entry::grants(state.get(world.entries[table][page]), write);
+                    let value = self.memory.read(world, state, at, world.entries[table][page]);
+                    denies |= !entry::grants(value, write);
                 }
                 denies
             }
@@ -222,11 +253,16 @@ impl Sets {
     }
 
     /// Every entry of a page that a walk for a cache may end at now.
-    fn walked(&self, world: &World, cache: usize, page: usize, state: &State) -> Vec<Slot> {
+    fn ends(&self, world: &World, cache: usize, page: usize, state: &State) -> Vec<Slot> {
         let shape = world.shape();
         let mut at = cache;
-        while let Source::Cache(source) = shape.caches[at].source {
-            at = source;
+        loop {
+            at = match shape.caches[at].source {
+                Source::Cache(source) => source,
+                // Hardware that sets dirty bits has no contexts here.
+                Source::Context(_) => return Vec::new(),
+                _ => break,
+            };
         }
         let (block, space) = (shape.pages[page].block, shape.caches[at].space);
         match shape.caches[at].source {
@@ -253,7 +289,7 @@ impl Sets {
         page: usize,
         each: &mut dyn FnMut(Answer),
     ) {
-        for slot in self.walked(world, cache, page, state) {
+        for slot in self.ends(world, cache, page, state) {
             let value = state.get(slot);
             let index = if value & entry::HUGE != 0 { world.shape().pages[page].index } else { 0 };
             if let Some(frame) = unmarked(world, value) {
@@ -271,18 +307,13 @@ impl Sets {
             return;
         }
         state.set(slot, 0);
-        for at in self.walked(world, cache, page, state) {
+        for at in self.ends(world, cache, page, state) {
             let value = state.get(at);
             if entry::frame(value).is_some_and(|frame| owed >> frame & 1 != 0) {
                 state.set(at, value | entry::DIRTY);
             }
         }
         self.saturate(world, state);
-    }
-
-    /// What the table of a cache grants for a page now, as members.
-    fn granted(&self, world: &World, state: &State, cache: usize, page: usize) -> i64 {
-        Self::table_grants(world, state, world.shape().caches[cache].space, page)
     }
 
     /// What software TLBs hold for a page, as members: what they grant a walk
@@ -294,12 +325,66 @@ impl Sets {
     }
 
     /// What the table of an address space grants for a page now, as members.
-    fn table_grants(world: &World, state: &State, space: usize, page: usize) -> i64 {
+    fn granted(world: &World, state: &State, space: usize, page: usize) -> i64 {
         // Who may write may read as well.
         match member(world.walk(state, space, page)) {
             Some(bit) if bit & 1 != 0 => 0b11 << (bit - 1),
             Some(bit) => 1 << bit,
             None => 0,
+        }
+    }
+
+    /// Caches that somebody uses now, each with the address space whose pages
+    /// it is asked for. What is loaded and not used is not among them.
+    pub fn used<'w>(
+        &self,
+        world: &'w World,
+        state: &'w State,
+    ) -> impl Iterator<Item = (usize, usize)> + use<'w> {
+        self.loaded(world, state, false)
+    }
+
+    fn loaded<'w>(
+        &self,
+        world: &'w World,
+        state: &'w State,
+        lazy: bool,
+    ) -> impl Iterator<Item = (usize, usize)> + use<'w> {
+        let shape = world.shape();
+        shape.caches.iter().enumerate().flat_map(move |(at, cache)| {
+            let (fixed, contexts) = match cache.source {
+                Source::Roots => (None, 0..shape.contexts.len()),
+                Source::Context(context) => (None, context..context + 1),
+                _ => (Some((at, cache.space)), 0..0),
+            };
+            let through = contexts.filter_map(move |context| {
+                let space = world.root(state, context)?;
+                let its = cache.source != Source::Roots || world.tagged(state, context) == at;
+                let used = lazy || state.get(world.contexts[context].lazy) == 0;
+                (its && used).then_some((at, space))
+            });
+            fixed.into_iter().chain(through)
+        })
+    }
+
+    /// What a walk for a thread's TLB finds in the tables of an address space,
+    /// for a timeline.
+    pub fn walked(
+        &self,
+        world: &World,
+        state: &State,
+        thread: usize,
+        space: usize,
+        page: usize,
+    ) -> i64 {
+        let shape = world.shape();
+        let mut at = shape.agents[thread].cache;
+        loop {
+            at = match shape.caches[at].source {
+                Source::Cache(source) => source,
+                Source::Context(context) => shape.contexts[context].cache,
+                _ => return self.memory.walk(world, state, at, space, page),
+            };
         }
     }
 
@@ -350,6 +435,7 @@ fn granting(members: i64, write: bool) -> i64 {
 impl Mmu for Sets {
     fn declare(&mut self, world: &World, slots: &mut Slots) {
         let shape = world.shape();
+        self.memory.declare(world, slots);
         slots.next_family();
         self.cache_of = shape.agents.iter().map(|agent| agent.cache).collect();
         self.writes_by_itself = matches!(world.setting.hw_dirty, HwDirty::Eager | HwDirty::Lazy);
@@ -373,6 +459,10 @@ impl Mmu for Sets {
             for (at, cache) in shape.caches.iter().enumerate() {
                 let ready = match cache.source {
                     Source::Cache(source) => self.order.contains(&source),
+                    Source::Context(context) => {
+                        let is = &shape.contexts[context];
+                        (is.cache..is.cache + is.tags).all(|tag| self.order.contains(&tag))
+                    }
                     _ => true,
                 };
                 if ready && !self.order.contains(&at) {
@@ -394,6 +484,16 @@ impl Mmu for Sets {
         self.saturate(world, state);
     }
 
+    fn root_changed(&self, world: &World, state: &mut State) {
+        self.saturate(world, state);
+    }
+
+    fn write_back(&self, world: &World, state: &mut State, slot: Slot) {
+        self.memory.write_back(world, state, slot);
+        self.saturate(world, state);
+    }
+
+    /// The caches of the CPUs, which write entries back when they like.
     fn invalidate(
         &self,
         world: &World,
@@ -432,7 +532,7 @@ impl Mmu for Sets {
         write: bool,
         each: &mut dyn FnMut(Answer),
     ) {
-        let cache = world.shape().agents[thread].cache;
+        let Some((cache, space)) = world.translation(state, thread) else { return };
         let members = self.marked(world, state, cache, page);
         let grants = granting(members, write);
         for frame in frames(self.unmarked(world, state, cache, page)) {
@@ -453,14 +553,15 @@ impl Mmu for Sets {
         }
         let refuses = members & !grants & !(1 << ABSENT) != 0 && !world.setting.perm_miss_rewalk;
         let absent = members >> ABSENT & 1 != 0;
-        if refuses || absent || self.walk_denies(world, state, cache, page, write) {
+        if refuses || absent || self.walk_denies(world, state, (cache, space), page, write) {
             each(Answer::Fault);
         }
     }
 
     fn fault(&self, world: &World, state: &mut State, thread: usize, page: usize) {
-        if world.setting.fault_invalidates {
-            let cache = world.shape().agents[thread].cache;
+        if world.setting.fault_invalidates
+            && let Some((cache, _)) = world.translation(state, thread)
+        {
             self.invalidate(world, state, cache, 1 << page, false);
         }
     }
@@ -475,10 +576,20 @@ impl Mmu for Sets {
     }
 
     fn processes(&self) -> usize {
-        if self.writes_by_itself { self.caches.len() } else { 0 }
+        match (self.writes_by_itself, self.memory.lags()) {
+            (false, lags) => usize::from(lags),
+            // The walkers, and the CPU's cache.
+            (true, lags) => self.caches.len() + usize::from(lags),
+        }
     }
 
     fn steps(&self, world: &World, state: &State, cache: usize, each: &mut dyn FnMut(u32, State)) {
+        if !self.writes_by_itself || cache == self.caches.len() {
+            return self.memory.steps(world, state, &mut |choice, mut next| {
+                self.saturate(world, &mut next);
+                each(choice, next);
+            });
+        }
         for page in 0..world.shape().pages.len() {
             let mut choice = page as u32 * 16;
             if self.caches[cache].owed.get(page).is_some_and(|slot| state.get(*slot) != 0) {
@@ -502,17 +613,17 @@ impl Mmu for Sets {
 
     fn reaches(&self, world: &World, state: &State, frame: usize) -> bool {
         let wanted = 0b11i64 << (2 * frame);
-        (0..self.caches.len()).any(|cache| {
+        self.used(world, state).any(|(cache, _)| {
             (0..world.shape().pages.len())
                 .any(|page| self.members(world, state, cache, page) & wanted != 0)
         }) || (0..world.shape().pages.len())
             .any(|page| Self::soft(world, state, page) & wanted != 0)
     }
 
-    fn reaches_table(&self, _: &World, state: &State, table: usize) -> bool {
-        self.caches
-            .iter()
-            .flat_map(|cache| &cache.tables)
+    fn reaches_table(&self, world: &World, state: &State, table: usize) -> bool {
+        // Hardware walks whatever is loaded, wanted or not.
+        self.loaded(world, state, true)
+            .flat_map(|(cache, _)| &self.caches[cache].tables)
             .any(|slot| state.get(*slot) >> table & 1 != 0)
     }
 
@@ -525,27 +636,26 @@ impl Mmu for Sets {
         writes: bool,
     ) -> bool {
         let wanted = if writes { 0b10i64 } else { 0b11 } << (2 * frame);
-        world.shape().caches.iter().enumerate().any(|(at, cache)| {
-            cache.space == space && {
-                let beyond =
-                    self.members(world, state, at, page) & !self.granted(world, state, at, page);
+        self.used(world, state).any(|(at, of)| {
+            of == space && {
+                let beyond = self.members(world, state, at, page)
+                    & !Self::granted(world, state, space, page);
                 beyond & wanted != 0
             }
         }) || space == 0 && {
-            let granted = Self::table_grants(world, state, space, page);
+            let granted = Self::granted(world, state, space, page);
             Self::soft(world, state, page) & !granted & wanted != 0
         }
     }
 
     fn restless(&self, world: &World, state: &State) -> bool {
-        (0..self.caches.len()).any(|cache| {
+        self.used(world, state).any(|(cache, space)| {
             (0..world.shape().pages.len()).any(|page| {
                 let members = self.members(world, state, cache, page) & !(1 << ABSENT);
-                members & !self.granted(world, state, cache, page) != 0
+                members & !Self::granted(world, state, space, page) != 0
             })
-        }) || (0..world.shape().pages.len()).any(|page| {
-            Self::soft(world, state, page) & !Self::table_grants(world, state, 0, page) != 0
-        })
+        }) || (0..world.shape().pages.len())
+            .any(|page| Self::soft(world, state, page) & !Self::granted(world, state, 0, page) != 0)
     }
 
     fn stuck(&self, world: &World, state: &State, thread: usize, page: usize, write: bool) -> bool {

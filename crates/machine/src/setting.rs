@@ -23,7 +23,7 @@ pub struct Dial {
 const YES_NO: &[&str] = &["yes", "no"];
 
 /// All dials.
-pub const DIALS: [Dial; 8] = [
+pub const DIALS: [Dial; 9] = [
     Dial {
         name: "cpu_flush_notifies",
         values: YES_NO,
@@ -71,6 +71,12 @@ pub const DIALS: [Dial; 8] = [
         values: &["nothing", "all"],
         default: "nothing",
         help: "what an invalidation means whose end is not behind its start",
+    },
+    Dial {
+        name: "flush_by_ipi",
+        values: YES_NO,
+        default: "no",
+        help: "a CPU flush is an interrupt and waits for CPUs that have them off (x86)",
     },
 ];
 
@@ -124,6 +130,8 @@ pub struct Setting {
     pub hw_dirty: HwDirty,
     /// An invalidation whose end is not behind its start is one of everything.
     pub empty_range_is_all: bool,
+    /// A CPU flush is sent as an interrupt.
+    pub flush_by_ipi: bool,
     /// Registers that nobody reads any more are kept: a reduction is off.
     pub keep_dead: bool,
 }
@@ -227,6 +235,7 @@ impl Setting {
                 }
             }
             "empty_range" => self.empty_range_is_all = value == "all",
+            "flush_by_ipi" => self.flush_by_ipi = on,
             _ => unreachable!("every dial is listed"),
         }
     }
@@ -240,6 +249,7 @@ impl Setting {
             "perm_miss_rewalk" => word(self.perm_miss_rewalk),
             "cache_nonpresent" => word(self.cache_nonpresent),
             "fault_invalidates" => word(self.fault_invalidates),
+            "flush_by_ipi" => word(self.flush_by_ipi),
             "drain" => match self.drain {
                 Drain::Yes => "yes",
                 Drain::No => "no",
@@ -269,6 +279,7 @@ impl Setting {
             model: self.model,
             cpu_flush_notifies: self.cpu_flush_notifies,
             range_end_invalidates: self.range_end_invalidates,
+            flush_by_ipi: self.flush_by_ipi,
         }
     }
 }

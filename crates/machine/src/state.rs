@@ -6,6 +6,8 @@
 //! which then begins again with more room. So the layout that is used in the
 //! end is as narrow as the reachable states allow, whatever the file.
 
+use std::cell::RefCell;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use shootdown_explore::{Field, Layout, Packed};
@@ -17,6 +19,7 @@ pub struct Slot(u16);
 
 impl Slot {
     /// As an index.
+    #[inline]
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -28,8 +31,47 @@ impl Slot {
 }
 
 /// A state that is looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct State(Vec<i64>);
+
+/// Room that a thread keeps for states to come, at most.
+const SPARE: usize = 64;
+
+thread_local! {
+    /// Every step is a copy that is soon thrown away, of one or two kilobytes:
+    /// more than an allocator has at hand. All of a search have the same size.
+    static ROOM: RefCell<Vec<Vec<i64>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An empty list, mostly with room.
+#[inline]
+fn room() -> Vec<i64> {
+    ROOM.try_with(|room| room.borrow_mut().pop()).ok().flatten().unwrap_or_default()
+}
+
+impl Clone for State {
+    #[inline]
+    fn clone(&self) -> State {
+        let mut values = room();
+        values.extend_from_slice(&self.0);
+        State(values)
+    }
+}
+
+impl Drop for State {
+    #[inline]
+    fn drop(&mut self) {
+        let mut values = std::mem::take(&mut self.0);
+        values.clear();
+        // At the end of a thread there is nobody to keep it for.
+        let _ = ROOM.try_with(|room| {
+            let mut room = room.borrow_mut();
+            if room.len() < SPARE {
+                room.push(values);
+            }
+        });
+    }
+}
 
 impl State {
     /// The number in a slot.
@@ -107,8 +149,10 @@ impl Slots {
 /// Bits for each slot.
 #[derive(Debug)]
 pub struct Packing {
-    /// Slots that take bits.
+    /// Slots that take bits, in the order of the words that they are in.
     used: Vec<Used>,
+    /// How many of these there are up to the end of each word.
+    ends: Vec<usize>,
     /// Bits that a slot has no room for; of signed ones nothing is said here.
     beyond: Vec<u64>,
     widths: Vec<u8>,
@@ -117,6 +161,8 @@ pub struct Packing {
     /// Widths that a value asked for.
     wanted: Vec<AtomicU8>,
     overflow: AtomicBool,
+    /// The least of the states with such values, whoever met it.
+    too_wide: Mutex<Option<State>>,
 }
 
 impl Packing {
@@ -137,14 +183,20 @@ impl Packing {
             }
             beyond.push(if signed && width != 0 { 0 } else { u64::MAX << width });
         }
+        used.sort_by_key(|used| used.field.word());
+        let ends = (0..layout.words())
+            .map(|word| used.partition_point(|used| used.field.word() <= word))
+            .collect();
         Packing {
             used,
+            ends,
             beyond,
             widths: widths.to_vec(),
             signed: slots.signed.clone(),
             words: layout.words(),
             wanted: widths.iter().map(|width| AtomicU8::new(*width)).collect(),
             overflow: AtomicBool::new(false),
+            too_wide: Mutex::new(None),
         }
     }
 
@@ -158,6 +210,11 @@ impl Packing {
         self.overflow.load(Ordering::Relaxed)
     }
 
+    /// A state that there was no room for.
+    pub fn too_wide(&self) -> Option<State> {
+        self.too_wide.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
     /// The widths that the values so far need.
     pub fn wanted(&self) -> Vec<u8> {
         self.wanted.iter().map(|width| width.load(Ordering::Relaxed)).collect()
@@ -169,10 +226,16 @@ impl Packing {
         let mut packed = P::ZERO;
         let pairs = state.0.iter().zip(&self.beyond);
         let mut too_wide = pairs.fold(0, |bits, (value, beyond)| bits | *value as u64 & beyond);
-        for used in &self.used {
-            let bits = encode(state.0[usize::from(used.index)], used.signed);
-            too_wide |= bits >> used.width;
-            packed.set(used.field, bits & ((1 << used.width) - 1));
+        let mut begin = 0;
+        for (word, end) in self.ends.iter().enumerate() {
+            let mut all = 0;
+            for used in &self.used[begin..*end] {
+                let bits = encode(state.0[usize::from(used.index)], used.signed);
+                too_wide |= bits >> used.width;
+                all |= (bits & ((1 << used.width) - 1)) << used.field.shift();
+            }
+            *packed.word_mut(word) = all;
+            begin = *end;
         }
         if too_wide != 0 {
             self.make_room(state);
@@ -188,13 +251,18 @@ impl Packing {
                 self.wanted[index].fetch_max(bits, Ordering::Relaxed);
             }
         }
+        let mut least = self.too_wide.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if least.as_ref().is_none_or(|least| state.0 < least.0) {
+            *least = Some(state.clone());
+        }
         self.overflow.store(true, Ordering::Relaxed);
     }
 
     /// Bits as a state.
     #[inline]
     pub fn unpack<P: Packed>(&self, packed: &P) -> State {
-        let mut values = vec![0; self.beyond.len()];
+        let mut values = room();
+        values.resize(self.beyond.len(), 0);
         for used in &self.used {
             values[usize::from(used.index)] = decode(packed.get(used.field), used.signed);
         }
@@ -213,13 +281,15 @@ struct Used {
 
 /// Widths for everything in these states.
 pub fn widths(slots: &Slots, states: &[State]) -> Vec<u8> {
-    let mut widths = vec![0; slots.len()];
+    // Ones wherever some value has one: as wide as the widest of them.
+    let mut ones = vec![0; slots.len()];
     for state in states {
-        for (index, value) in state.0.iter().enumerate() {
-            widths[index] = bits_of(encode(*value, slots.signed[index])).max(widths[index]);
+        let pairs = state.0.iter().zip(&slots.signed);
+        for (ones, (value, signed)) in ones.iter_mut().zip(pairs) {
+            *ones |= encode(*value, *signed);
         }
     }
-    alike(slots, widths)
+    alike(slots, ones.into_iter().map(bits_of).collect())
 }
 
 /// A slot that is used at all is as wide as the widest of its family: what one

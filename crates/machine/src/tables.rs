@@ -6,15 +6,23 @@ use shootdown_step::{EntryAt, Op};
 
 use crate::machine::Machine;
 use crate::mmu::Mmu;
+use crate::queue::{Descriptor, WRITTEN};
 use crate::setting::Drain;
 use crate::state::{Slot, State};
-use crate::world::{Descriptor, Failed, Seen, WRITTEN};
+use crate::world::{Failed, Seen};
 
 type Outcome = Result<bool, Failed>;
 
 impl<M: Mmu> Machine<M> {
     fn slot_of(&self, state: &State, thread: usize, at: &EntryAt) -> Result<Slot, Failed> {
         let pointer = self.value(state, thread, at.pointer());
+        // Software walks too: a pointer to an entry may outlive its table.
+        let freed = |(table, _): (usize, usize)| state.get(self.world.freed_tables[table]) != 0;
+        if let EntryAt::Lower(_) = at
+            && self.world.shape().entry_of_pointer(pointer).is_some_and(freed)
+        {
+            return Err(Failed::Walk);
+        }
         match at {
             EntryAt::Lower(_) => self.world.entry_slot(pointer),
             EntryAt::Upper(_) => self.world.upper_slot(pointer),
@@ -28,6 +36,20 @@ impl<M: Mmu> Machine<M> {
     /// The page that an entry maps, for what is gathered.
     fn page_of(&self, pointer: i64) -> u64 {
         self.world.shape().entry_of_pointer(pointer).map_or(0, |(_, page)| 1 << page)
+    }
+
+    /// The pages that a gather has to flush once an entry is cleared. Pointers
+    /// to upper entries are numbers of their own.
+    fn pages_of(&self, at: &EntryAt, pointer: i64) -> u64 {
+        let shape = self.world.shape();
+        match at {
+            EntryAt::Lower(_) => self.page_of(pointer),
+            EntryAt::Upper(_) => shape.upper_of_pointer(pointer).map_or(0, |(_, block)| {
+                shape.blocks[block].iter().fold(0, |pages, page| pages | 1 << page)
+            }),
+            // A gather is about the process's own table.
+            EntryAt::Soft(..) => 0,
+        }
     }
 
     pub(crate) fn entry(&self, state: &mut State, thread: usize, op: &Op) -> Outcome {
@@ -90,8 +112,8 @@ impl<M: Mmu> Machine<M> {
                 self.commit(state, slot, 0);
                 let threads = &world.threads[thread];
                 if state.get(threads.gather) != 0 {
-                    let page = self.page_of(self.value(state, thread, entry.pointer()));
-                    state.set(threads.cleared, state.get(threads.cleared) | page as i64);
+                    let pages = self.pages_of(entry, self.value(state, thread, entry.pointer()));
+                    state.set(threads.cleared, state.get(threads.cleared) | pages as i64);
                 }
                 Seen::note(&world.seen.events, 4);
                 self.keep(state, thread, *into, old);
@@ -190,6 +212,18 @@ impl<M: Mmu> Machine<M> {
                     state.set(world.rights[*to][page], rights);
                 }
             }
+            Op::SetChildEntry { from, to, address, value } => {
+                let page = self.page_at(self.value(state, thread, address)).ok_or(Failed::Page)?;
+                let value = self.value(state, thread, value);
+                if let Some(frame) = entry::frame(value) {
+                    Seen::note(&world.seen.installed, 1 << frame);
+                }
+                Seen::note(&world.seen.events, 4);
+                let table = world.shape().first_table(*to, world.shape().pages[page].block);
+                self.commit(state, world.entries[table][page], value);
+                let rights = state.get(world.rights[*from][page]);
+                state.set(world.rights[*to][page], rights);
+            }
             _ => unreachable!("these are the steps on tables"),
         }
         Ok(true)
@@ -272,7 +306,13 @@ impl<M: Mmu> Machine<M> {
     /// for stores that are on their way, and where the first invalidation
     /// completes too early, for accesses that this one is the second for. If it
     /// does not wait it is the first.
-    fn waits_for_accesses(&self, state: &mut State, caches: &[usize], pages: u64) -> bool {
+    pub(crate) fn waits_for_accesses(
+        &self,
+        state: &mut State,
+        caches: impl IntoIterator<Item = usize>,
+        pages: u64,
+    ) -> bool {
+        let caches: Vec<usize> = caches.into_iter().collect();
         // Stores that wait in a buffer were translated; a guest has one too.
         let agents = self.world.shape().agents.iter().enumerate();
         let mut through = agents.filter(|(_, agent)| caches.contains(&agent.cache));
@@ -302,7 +342,7 @@ impl<M: Mmu> Machine<M> {
     /// have begun.
     pub(crate) fn cpus_are_busy(&self, state: &mut State, space: usize, pages: u64) -> bool {
         !self.buffers_drained(state, space)
-            || self.waits_for_accesses(state, &self.cpu_caches(space), pages)
+            || self.waits_for_accesses(state, self.cpu_caches(space), pages)
     }
 
     /// All CPUs of an address space forget pages.
@@ -313,18 +353,18 @@ impl<M: Mmu> Machine<M> {
     }
 
     /// Posts a descriptor; if the queue is full the driver waits for room.
-    fn post(&self, state: &mut State, queue: usize, descriptor: Descriptor) -> bool {
+    fn post(&self, state: &mut State, queue: usize, descriptor: &Descriptor) -> bool {
         let mut places = self.world.queues[queue].iter();
         let Some(place) = places.find(|slot| state.get(**slot) == 0) else { return false };
-        state.set(*place, self.world.posted(descriptor));
+        state.set(*place, self.world.number(descriptor));
         true
     }
 
     /// A cache is told to forget pages. One that ignores what it is told says
     /// that it is done all the same.
-    fn forget(&self, state: &mut State, cache: usize, pages: u64) {
+    pub(crate) fn forget(&self, state: &mut State, cache: usize, pages: u64, leaf: bool) {
         if !self.world.shape().caches[cache].ignores {
-            self.mmu.invalidate(&self.world, state, cache, pages, false);
+            self.mmu.invalidate(&self.world, state, cache, pages, leaf);
         }
     }
 
@@ -349,21 +389,27 @@ impl<M: Mmu> Machine<M> {
                 }
                 self.flush_cpu(state, *space, pages);
             }
-            Op::FlushCache { cache, range } => {
-                let pages = range.as_ref().map_or(all, |range| self.pages(state, thread, range));
-                if self.waits_for_accesses(state, &[*cache], pages) {
-                    return Ok(false);
-                }
-                self.forget(state, *cache, pages);
+            Op::FlushCache { .. }
+            | Op::FlushContext { .. }
+            | Op::Lazy { .. }
+            | Op::LoadRoot { .. } => {
+                return self.context(state, thread, op);
             }
-            Op::Post { queue, cache, range } => {
+            Op::WriteBack { entry } => {
+                let slot = self.slot_of(state, thread, entry)?;
+                self.mmu.write_back(world, state, slot);
+            }
+            Op::Post { queue, cache, count, tag, range, leaf } => {
                 let pages = self.pages(state, thread, range);
-                return Ok(self.post(state, *queue, Descriptor::Invalidate(*cache, pages)));
+                let caches = self.tagged(state, thread, *cache, *count, tag)?;
+                let descriptor = Descriptor::Invalidate { caches, pages, leaf: *leaf };
+                return Ok(self.post(state, *queue, &descriptor));
             }
             Op::PostWrite { queue, word, value } => {
                 let value = usize::try_from(self.value(state, thread, value)).ok();
                 let value = value.filter(|value| *value < WRITTEN).ok_or(Failed::Endless)?;
-                return Ok(self.post(state, *queue, Descriptor::Write(*word, value)));
+                let descriptor = Descriptor::Write { word: *word, value };
+                return Ok(self.post(state, *queue, &descriptor));
             }
             Op::SoftInstall { soft, address, page, rights } => {
                 let at = self.page_at(self.value(state, thread, address)).ok_or(Failed::Page)?;
@@ -425,14 +471,11 @@ impl<M: Mmu> Machine<M> {
         let places = &world.queues[queue];
         let in_order = world.shape().queues[queue].in_order;
         for (at, slot) in places.iter().enumerate() {
-            let Some(descriptor) =
-                world.descriptor(state.get(*slot)).filter(|_| !in_order || at == 0)
-            else {
-                break;
-            };
+            let posted = world.posted(state.get(*slot)).filter(|_| !in_order || at == 0);
+            let Some(posted) = posted else { break };
             let mut next = state.clone();
-            if let Descriptor::Invalidate(cache, pages) = descriptor
-                && self.waits_for_accesses(&mut next, &[cache], pages)
+            if let Descriptor::Invalidate { caches, pages, .. } = &posted
+                && self.waits_for_accesses(&mut next, caches.clone(), *pages)
             {
                 continue;
             }
@@ -450,9 +493,11 @@ impl<M: Mmu> Machine<M> {
                     next.set(threads.awaits, moved | WAITING);
                 }
             }
-            match descriptor {
-                Descriptor::Invalidate(cache, pages) => self.forget(&mut next, cache, pages),
-                Descriptor::Write(word, value) => {
+            match posted {
+                Descriptor::Invalidate { caches, pages, leaf } => {
+                    caches.for_each(|cache| self.forget(&mut next, cache, pages, leaf));
+                }
+                Descriptor::Write { word, value } => {
                     self.commit(&mut next, world.words[word], value as i64);
                 }
             }

@@ -8,9 +8,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use shootdown_litmus::primitives::{LockClass, Tag, primitive};
+use shootdown_step::shape::Source;
 use shootdown_step::value::{UNDEFINED, entry};
 use shootdown_step::{Lowered, Op, Shape, Target, ThreadCode};
 
+use crate::readers::ReaderSlots;
 use crate::setting::{HwDirty, Setting};
 use crate::state::{Slot, Slots, State};
 
@@ -64,6 +66,17 @@ pub struct ContractSlots {
     pub before: Vec<Slot>,
 }
 
+/// Where the numbers of a context lie.
+#[derive(Clone, Copy, Debug)]
+pub struct ContextSlots {
+    /// The address space that is loaded, plus one.
+    pub root: Slot,
+    /// The tag that is loaded with it.
+    pub tag: Slot,
+    /// 1 if hardware walks what is loaded, and nobody uses it.
+    pub lazy: Slot,
+}
+
 /// Everything but the hardware.
 #[derive(Debug)]
 pub struct World {
@@ -90,6 +103,8 @@ pub struct World {
     pub contents: Vec<Vec<Slot>>,
     /// References of frames.
     pub references: Vec<Slot>,
+    /// Pins of frames.
+    pub pins: Vec<Slot>,
     /// 0 nobody has had it yet, 1 somebody has it, 2 free.
     pub frames: Vec<Slot>,
     /// What is kept of frames elsewhere, as [`Kept`](shootdown_step::shape::Kept);
@@ -107,6 +122,10 @@ pub struct World {
     pub born: Vec<Slot>,
     /// Calls of functions with contracts.
     pub contracts: Vec<ContractSlots>,
+    /// Readers that somebody may wait for.
+    pub readers: Vec<ReaderSlots>,
+    /// What contexts have loaded.
+    pub contexts: Vec<ContextSlots>,
     /// Posted descriptors, by queue and place.
     pub queues: Vec<Vec<Slot>>,
     /// Why the run cannot go on, plus one.
@@ -143,6 +162,7 @@ pub struct Seen {
 
 impl Seen {
     /// Notes bits.
+    #[inline]
     pub fn note(which: &AtomicU64, bits: u64) {
         // Most of the time they are there already.
         if which.load(Ordering::Relaxed) & bits != bits {
@@ -157,9 +177,11 @@ impl Seen {
 pub enum Failed {
     /// A word that nobody wrote was read.
     Undefined,
-    /// Something that sleeps was called under a spin lock.
+    /// Something that sleeps was called under a spin lock, in an RCU section or
+    /// with interrupts off.
     Sleep,
-    /// A lock was dropped by somebody who does not have it, or never dropped.
+    /// A lock was dropped by somebody who does not have it, or never dropped; or
+    /// so with a section of readers.
     Unlock,
     /// `range_end` without `range_start`, or the other way round.
     Range,
@@ -176,11 +198,13 @@ pub enum Failed {
     Endless,
     /// A table was given back and a cache still leads to it.
     Table,
+    /// An entry is read or written in a table that was given back.
+    Walk,
 }
 
 impl Failed {
     /// All of them, by number.
-    pub const ALL: [Failed; 10] = [
+    pub const ALL: [Failed; 11] = [
         Failed::Undefined,
         Failed::Sleep,
         Failed::Unlock,
@@ -191,6 +215,7 @@ impl Failed {
         Failed::Frames,
         Failed::Endless,
         Failed::Table,
+        Failed::Walk,
     ];
 }
 
@@ -198,18 +223,6 @@ impl Failed {
 pub const MARK_RETURN: i64 = 1;
 /// The mark of a free that lost what nobody had written out.
 pub const MARK_CLEAN: i64 = 2;
-
-/// What a queue is told to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Descriptor {
-    /// A cache forgets pages.
-    Invalidate(usize, u64),
-    /// A word gets a value.
-    Write(usize, usize),
-}
-
-/// Values that a descriptor can write: below this.
-pub(crate) const WRITTEN: usize = 16;
 
 /// Places of a queue, at most.
 pub(crate) const QUEUE: usize = 6;
@@ -277,6 +290,8 @@ impl World {
         slots.next_family();
         let references = shape.frames.iter().map(|frame| slots.natural(frame.references)).collect();
         slots.next_family();
+        let pins = shape.frames.iter().map(|_| slots.natural(0)).collect();
+        slots.next_family();
         let frames = shape
             .frames
             .iter()
@@ -317,8 +332,20 @@ impl World {
             })
             .collect();
         slots.next_family();
+        let readers = ReaderSlots::declare(&mut slots, shape.readers.len(), shape.agents.len());
+        slots.next_family();
         let queues =
             shape.queues.iter().map(|_| (0..QUEUE).map(|_| slots.natural(0)).collect()).collect();
+        slots.next_family();
+        let contexts = shape
+            .contexts
+            .iter()
+            .map(|context| ContextSlots {
+                root: slots.natural(context.space.map_or(0, |space| space as i64 + 1)),
+                tag: slots.natural(context.tag as i64),
+                lazy: slots.natural(i64::from(context.lazy)),
+            })
+            .collect();
         slots.next_family();
         let (error, marks) = (slots.natural(0), slots.natural(0));
         let sleeps = lowered
@@ -349,6 +376,7 @@ impl World {
             softs,
             contents,
             references,
+            pins,
             frames,
             kept,
             marked,
@@ -357,6 +385,8 @@ impl World {
             rights,
             born,
             contracts,
+            readers,
+            contexts,
             queues,
             error,
             marks,
@@ -369,27 +399,32 @@ impl World {
     }
 
     /// What there is.
+    #[inline]
     pub fn shape(&self) -> &Shape {
         &self.lowered.shape
     }
 
     /// The code of a thread.
+    #[inline]
     pub fn code(&self, thread: usize) -> &ThreadCode {
         &self.lowered.threads[thread]
     }
 
     /// The step that a thread takes next, with its number.
+    #[inline]
     pub fn next_step(&self, state: &State, thread: usize) -> Option<(usize, &Op)> {
         let number = state.get(self.threads[thread].pc) as usize;
         self.code(thread).step(number).map(|(op, _)| (number, op))
     }
 
     /// Whether a thread has come to its end.
+    #[inline]
     pub fn ended(&self, state: &State, thread: usize) -> bool {
         state.get(self.threads[thread].pc) == 0
     }
 
     /// Whether a thread's address space exists.
+    #[inline]
     pub fn alive(&self, state: &State, thread: usize) -> bool {
         state.get(self.born[self.shape().agents[thread].space]) != 0
     }
@@ -471,13 +506,48 @@ impl World {
         }
     }
 
+    /// The address space that a context has loaded.
+    pub fn root(&self, state: &State, context: usize) -> Option<usize> {
+        usize::try_from(state.get(self.contexts[context].root) - 1).ok()
+    }
+
+    /// The cache of the tag that a context has loaded.
+    pub fn tagged(&self, state: &State, context: usize) -> usize {
+        self.shape().contexts[context].cache + state.get(self.contexts[context].tag) as usize
+    }
+
+    /// The cache that a thread's accesses go through now, and the address space
+    /// whose pages they name; nothing if its context has no root.
+    pub fn translation(&self, state: &State, thread: usize) -> Option<(usize, usize)> {
+        let agent = &self.shape().agents[thread];
+        let Some(context) = agent.context else { return Some((agent.cache, agent.space)) };
+        let space = self.root(state, context)?;
+        let cache = match self.shape().caches[agent.cache].source {
+            Source::Roots => self.tagged(state, context),
+            _ => agent.cache,
+        };
+        Some((cache, space))
+    }
+
+    /// The slots that are tables.
+    pub fn tables(&self) -> std::ops::Range<usize> {
+        self.tables.clone()
+    }
+
+    /// How many of them hardware walks; the rest is of software TLBs.
+    pub(crate) fn walked(&self) -> usize {
+        self.entries.iter().chain(&self.upper).map(Vec::len).sum()
+    }
+
     /// Whether a slot is part of a table.
+    #[inline]
     pub fn is_table(&self, slot: Slot) -> bool {
         self.tables.contains(&slot.index())
     }
 
     /// The lower entry of a page as a walk from the root finds it now: its
     /// value, or that of the huge page's part.
+    #[inline]
     pub fn walk(&self, state: &State, space: usize, page: usize) -> i64 {
         let shape = self.shape();
         let block = shape.pages[page].block;
@@ -501,30 +571,6 @@ impl World {
             0 => 0,
             first => entry::make(first + index, upper & (0x1f | entry::INVALID)),
         }
-    }
-
-    /// A descriptor as a number of a queue's place.
-    pub(crate) fn posted(&self, descriptor: Descriptor) -> i64 {
-        let shape = self.shape();
-        let (kind, pages) = match descriptor {
-            Descriptor::Invalidate(cache, pages) => (cache, pages),
-            Descriptor::Write(word, value) => (shape.caches.len() + word * WRITTEN + value, 0),
-        };
-        ((kind as i64) << shape.pages.len() | pages as i64) + 1
-    }
-
-    /// The descriptor of a queue's place; nothing if it is empty.
-    pub(crate) fn descriptor(&self, posted: i64) -> Option<Descriptor> {
-        let shape = self.shape();
-        let number = posted - 1;
-        if number < 0 {
-            return None;
-        }
-        let kind = (number >> shape.pages.len()) as usize;
-        Some(match kind.checked_sub(shape.caches.len()) {
-            None => Descriptor::Invalidate(kind, number as u64 & shape.all_pages()),
-            Some(write) => Descriptor::Write(write / WRITTEN, write % WRITTEN),
-        })
     }
 
     /// The pages that an invalidation from the one address up to the other
@@ -584,6 +630,7 @@ fn thread_slots(slots: &mut Slots, code: &ThreadCode, setting: &Setting, cpu: bo
                 | Op::PageWrite { .. }
                 | Op::Lock { .. }
                 | Op::EntryLock { .. }
+                | Op::Leave { .. }
         ),
         _ => false,
     });

@@ -14,6 +14,7 @@ pub mod command;
 pub mod computed;
 pub mod count;
 pub mod draw;
+pub mod drift;
 pub mod play;
 pub mod report;
 pub mod table;

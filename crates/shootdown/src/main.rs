@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shootdown::command::{check, explain, merge, primitives, run, status, test};
+use shootdown::command::{check, drift, explain, merge, primitives, run, status, test};
 use shootdown::report::Report;
 
 /// When do the secondary TLBs have to be notified inside the page table lock,
@@ -33,6 +33,8 @@ enum Command {
     Test(Box<test::Arguments>),
     /// The results of all shards of a suite as one
     Merge(merge::Arguments),
+    /// Whether the kernel functions behind the files are still those that were read
+    Drift(drift::Arguments),
     /// What a litmus test can call without defining it
     Primitives {
         /// Only rows with this word
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(&arguments, &mut out).into(),
         Some(Command::Test(arguments)) => test::run(&arguments, &mut out).into(),
         Some(Command::Merge(arguments)) => merge::run(&arguments, &mut out).into(),
+        Some(Command::Drift(arguments)) => drift::run(&arguments, &mut out).into(),
         Some(Command::Primitives { word }) => {
             let _ = out.write_all(primitives::text(word.as_deref()).as_bytes());
             ExitCode::SUCCESS

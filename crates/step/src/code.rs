@@ -10,7 +10,7 @@ use crate::op::Op;
 pub type NodeId = usize;
 
 /// A thread without calls: everything that it may run is written out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ThreadCode {
     /// Its code; begins at node [`ThreadCode::start`].
     pub nodes: Vec<Node>,
@@ -120,6 +120,7 @@ pub struct Refusal {
 
 impl ThreadCode {
     /// The step of a number; the end has none.
+    #[inline]
     pub fn step(&self, number: usize) -> Option<(&Op, &Site)> {
         match &self.nodes[self.steps[number]] {
             Node::Step { op, site, .. } => Some((op, site)),
@@ -128,6 +129,7 @@ impl ThreadCode {
     }
 
     /// Where a step leads: on, and after a fault.
+    #[inline]
     pub fn after(&self, number: usize) -> (NodeId, Option<NodeId>) {
         match &self.nodes[self.steps[number]] {
             Node::Step { next, fault, .. } => (*next, *fault),

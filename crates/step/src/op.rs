@@ -99,6 +99,25 @@ pub enum Op {
         op: LockOp,
     },
 
+    /// A section of readers begins; gives 0.
+    Enter {
+        into: Option<Reg>,
+        readers: usize,
+    },
+    /// It ends.
+    Leave {
+        readers: usize,
+    },
+    /// Notes who is inside now; with a space only threads of that.
+    GraceStart {
+        readers: usize,
+        space: Option<usize>,
+    },
+    /// Goes on when each of them has left once.
+    GraceWait {
+        readers: usize,
+    },
+
     /// Gives a frame that nobody has.
     Alloc {
         into: Option<Reg>,
@@ -149,6 +168,15 @@ pub enum Op {
     MoveMarks {
         to: Expr,
         from: Expr,
+    },
+    /// Drops a pin; its reference is dropped by a step of its own.
+    Unpin {
+        page: Expr,
+    },
+    /// Whether somebody has pinned the page.
+    Pinned {
+        into: Option<Reg>,
+        page: Expr,
     },
 
     /// Finds the lower entry of an address. With `lock` its lock is taken in
@@ -235,10 +263,16 @@ pub enum Op {
     RangeClose {
         space: usize,
     },
+    /// Invalidates one cache, or `count` of them: a TLB has one for each tag.
+    /// With `tag` the one of that tag.
+    /// With `leaf` the cache keeps how it came to the entries.
     Post {
         queue: usize,
         cache: usize,
+        count: usize,
+        tag: Option<Expr>,
         range: Range,
+        leaf: bool,
     },
     /// A descriptor that writes a word when the queue comes to it.
     PostWrite {
@@ -259,9 +293,35 @@ pub enum Op {
         soft: usize,
         range: Range,
     },
+    /// At once, and waited for; the caches as in [`Op::Post`].
     FlushCache {
         cache: usize,
+        count: usize,
+        tag: Option<Expr>,
         range: Option<Range>,
+        leaf: bool,
+    },
+    /// A context walks another root from now on, or none. With `flush` the
+    /// entries of the new tag go.
+    LoadRoot {
+        context: usize,
+        space: Option<usize>,
+        tag: Expr,
+        flush: bool,
+    },
+    /// Nobody uses what a context has loaded, or somebody does again.
+    Lazy {
+        context: usize,
+        lazy: bool,
+    },
+    /// Flushes entries of the tag that a context has now.
+    FlushContext {
+        context: usize,
+        range: Option<Range>,
+    },
+    /// Memory has what the CPU's cache has.
+    WriteBack {
+        entry: EntryAt,
     },
 
     GatherStart,
@@ -277,7 +337,8 @@ pub enum Op {
     /// Frees what was gathered.
     GatherFree,
 
-    /// The page behind an address, with a reference; faults if it has to.
+    /// The page behind an address, with a reference; faults if it has to. With
+    /// `write` it is pinned.
     PageBehind {
         into: Option<Reg>,
         address: Expr,
@@ -316,6 +377,18 @@ pub enum Op {
         from: usize,
         to: usize,
         address: Option<Expr>,
+    },
+    /// The child's entry is the value, and its rights those of the parent.
+    SetChildEntry {
+        from: usize,
+        to: usize,
+        address: Expr,
+        value: Expr,
+    },
+    /// Gives any number below this.
+    Choose {
+        into: Option<Reg>,
+        ways: u32,
     },
     /// Threads of the address space begin.
     Born {

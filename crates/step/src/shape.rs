@@ -13,10 +13,12 @@ use shootdown_litmus::{Name, Program, TlbKind};
 use crate::value::{self, MOST_FRAMES, entry};
 
 /// Everything that a machine has to keep.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Address spaces, by [`SpaceId`](shootdown_litmus::program::SpaceId).
     pub spaces: Vec<Name>,
+    /// Which of them are tables of devices, that no CPU loads.
+    pub domains: Vec<bool>,
     /// Virtual pages, the same in every address space.
     pub pages: Vec<Page>,
     /// Pages that one table maps.
@@ -34,13 +36,19 @@ pub struct Shape {
     pub words: Vec<Word>,
     /// Locks that have a name.
     pub locks: Vec<Name>,
+    /// Readers that somebody may wait for.
+    pub readers: Vec<ReaderDomain>,
     /// Translation caches. Those of the file come first, then one for the CPUs
     /// of each address space.
     pub caches: Vec<Cache>,
+    /// Root registers with their tags.
+    pub contexts: Vec<Context>,
     /// Software TLBs.
     pub softs: Vec<Name>,
     /// Invalidation queues.
     pub queues: Vec<Queue>,
+    /// Some CPU has a context: no CPU has a TLB that is not declared.
+    pub cpus_have_contexts: bool,
     /// Threads: who runs them.
     pub agents: Vec<AgentShape>,
     /// What the file's objects are.
@@ -51,6 +59,25 @@ pub struct Shape {
     pub page_of: HashMap<u32, usize>,
     /// The lock of a global.
     pub lock_of: HashMap<u32, usize>,
+}
+
+/// Readers of one sort: who waits for them waits for all that are inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReaderDomain {
+    /// Sections of RCU. Who has interrupts off is inside as well: one sort of
+    /// grace period waits for both since Linux 4.20.
+    Rcu,
+    /// Processors that have interrupts off.
+    Interrupts,
+    /// Sections of an `srcu_struct`, a lock that has a name.
+    Srcu(usize),
+}
+
+impl ReaderDomain {
+    /// Whether who is inside may sleep.
+    pub fn sleeps(self) -> bool {
+        matches!(self, ReaderDomain::Srcu(_))
+    }
 }
 
 /// A virtual page.
@@ -137,17 +164,43 @@ pub struct Cache {
     pub thread: Option<usize>,
     /// Invalidations of it say that they are done and do nothing.
     pub ignores: bool,
+    /// Its walker reads memory, not what the CPUs' caches have.
+    pub noncoherent: bool,
+}
+
+/// A root register with its tag, and the TLB that fills from what it has
+/// loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Its name.
+    pub name: Name,
+    /// The cache of tag 0; the others follow.
+    pub cache: usize,
+    /// How many tags there are.
+    pub tags: usize,
+    /// What is loaded at the beginning.
+    pub space: Option<usize>,
+    /// The tag at the beginning.
+    pub tag: usize,
+    /// It is lazy at the beginning.
+    pub lazy: bool,
 }
 
 /// What a cache fills from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
+    /// Nothing: the TLB of a CPU that never loads this address space.
+    Nothing,
     /// The page tables of an address space.
     Table,
     /// A software TLB.
     Soft(usize),
     /// Another cache.
     Cache(usize),
+    /// What the contexts that have its tag have loaded.
+    Roots,
+    /// The cache of a context's tag.
+    Context(usize),
 }
 
 /// An invalidation queue.
@@ -166,8 +219,11 @@ pub struct AgentShape {
     pub agent: Agent,
     /// Its address space.
     pub space: usize,
-    /// What its accesses go through.
+    /// What its accesses go through; with a context and no cache of its own
+    /// behind it, the cache of tag 0.
     pub cache: usize,
+    /// The context that says which root its accesses go to.
+    pub context: Option<usize>,
     /// It has a store buffer under `tso`.
     pub cpu: bool,
     /// An access waits for the one before it.
@@ -179,6 +235,10 @@ pub struct AgentShape {
 pub enum ObjectShape {
     /// An index into [`Shape::caches`].
     Cache(usize),
+    /// A TLB with tags: the first of its caches, and how many there are.
+    Tagged(usize, usize),
+    /// An index into [`Shape::contexts`].
+    Context(usize),
     /// An index into [`Shape::softs`].
     Soft(usize),
     /// An index into [`Shape::queues`].
@@ -193,6 +253,7 @@ impl Shape {
     pub(crate) fn of(program: &Program, local_flushes: bool) -> Shape {
         let mut shape = Shape {
             spaces: program.spaces.iter().map(|space| space.name.clone()).collect(),
+            domains: program.spaces.iter().map(|space| space.domain).collect(),
             words_per_frame: program
                 .frames
                 .iter()
@@ -404,18 +465,47 @@ impl Shape {
     fn objects(&mut self, program: &Program) {
         // Caches may be named before what they fill from.
         for object in &program.objects {
+            // Told so by a dial of its own name.
+            let ignores = program
+                .params
+                .iter()
+                .any(|param| param.name == object.name && &*param.value == "ignores");
             let shape = match &object.kind {
-                ObjectKind::Tlb { .. } => {
+                ObjectKind::Tlb { source: TlbSource::Contexts(tags), noncoherent, .. } => {
+                    let (first, tags) = (self.caches.len(), *tags as usize);
+                    for tag in 0..tags {
+                        self.caches.push(Cache {
+                            name: format!("{}[{tag}]", object.name).into(),
+                            source: Source::Roots,
+                            space: 0,
+                            cpu: false,
+                            thread: None,
+                            ignores,
+                            noncoherent: *noncoherent,
+                        });
+                    }
+                    ObjectShape::Tagged(first, tags)
+                }
+                ObjectKind::Context { .. } => {
+                    self.contexts.push(Context {
+                        name: object.name.clone(),
+                        cache: 0,
+                        tags: 0,
+                        space: None,
+                        tag: 0,
+                        lazy: false,
+                    });
+                    ObjectShape::Context(self.contexts.len() - 1)
+                }
+                ObjectKind::Tlb { noncoherent, .. } => {
                     self.caches.push(Cache {
                         name: object.name.clone(),
                         source: Source::Table,
                         space: 0,
                         cpu: false,
                         thread: None,
-                        ignores: program
-                            .params
-                            .iter()
-                            .any(|param| param.name == object.name && &*param.value == "ignores"),
+                        ignores,
+                        noncoherent: *noncoherent,
                     });
                     ObjectShape::Cache(self.caches.len() - 1)
                 }
@@ -441,73 +531,121 @@ impl Shape {
                         TlbSource::Object(other) => match self.objects[other.index()] {
                             ObjectShape::Soft(soft) => Source::Soft(soft),
                             ObjectShape::Cache(other) => Source::Cache(other),
+                            ObjectShape::Context(context) => Source::Context(context),
                             _ => Source::Table,
                         },
+                        TlbSource::Contexts(_) => unreachable!("it is no single cache"),
                     };
                     self.caches[cache].space = space_of(program, ObjectId(at as u32));
                 }
-                (ObjectKind::Device { tlb, .. }, _) => {
-                    let ObjectShape::Cache(cache) = self.objects[tlb.index()] else { continue };
-                    self.objects[at] = ObjectShape::Device(cache);
+                (ObjectKind::Context { tlb, space, tag, lazy }, ObjectShape::Context(context)) => {
+                    let ObjectShape::Tagged(cache, tags) = self.objects[tlb.index()] else {
+                        unreachable!("a context has a TLB with tags")
+                    };
+                    let context = &mut self.contexts[context];
+                    (context.cache, context.tags, context.lazy) = (cache, tags, *lazy);
+                    context.space = space.map(|space| space.index());
+                    context.tag = usize::try_from(*tag).expect("tags were looked at");
                 }
                 _ => {}
             }
         }
+        // Contexts are complete now.
+        for (at, object) in program.objects.iter().enumerate() {
+            if let ObjectKind::Device { tlb, .. } = &object.kind {
+                self.objects[at] = ObjectShape::Device(self.behind(*tlb).0);
+            }
+        }
+    }
+
+    /// The cache that an agent on a TLB or a context uses, and the context.
+    fn behind(&self, object: ObjectId) -> (usize, Option<usize>) {
+        match self.objects[object.index()] {
+            ObjectShape::Cache(cache) => {
+                let mut at = cache;
+                while let Source::Cache(source) = self.caches[at].source {
+                    at = source;
+                }
+                let context = match self.caches[at].source {
+                    Source::Context(context) => Some(context),
+                    _ => None,
+                };
+                (cache, context)
+            }
+            ObjectShape::Context(context) => (self.contexts[context].cache, Some(context)),
+            _ => unreachable!("an agent has a TLB or a context"),
+        }
+    }
+
+    fn cpu_source(&self, space: usize) -> Source {
+        if self.domains[space] { Source::Nothing } else { Source::Table }
     }
 
     fn threads(&mut self, program: &Program, local_flushes: bool) {
-        let cpu: Vec<usize> = (0..self.spaces.len())
-            .map(|space| {
-                self.caches.push(Cache {
-                    name: "cpu".into(),
-                    source: Source::Table,
-                    space,
-                    cpu: true,
-                    thread: None,
-                    ignores: false,
-                });
-                self.caches.len() - 1
-            })
-            .collect();
+        // Where CPUs have contexts no CPU has a TLB that is not declared.
+        let own = program.threads.iter().any(|thread| matches!(thread.agent, Agent::Context(_)));
+        self.cpus_have_contexts = own;
+        let spaces = if own { 0 } else { self.spaces.len() };
+        let sources: Vec<Source> =
+            (0..self.spaces.len()).map(|space| self.cpu_source(space)).collect();
+        let cpu = |space: usize, name: String, thread: Option<usize>| Cache {
+            name: name.into(),
+            source: sources[space],
+            space,
+            cpu: true,
+            thread,
+            ignores: false,
+            noncoherent: false,
+        };
+        let first = self.caches.len();
+        self.caches.extend((0..spaces).map(|space| cpu(space, "cpu".into(), None)));
         for (at, thread) in program.threads.iter().enumerate() {
-            let (space, cache, ordered) = match thread.agent {
+            let (cache, context) = match thread.agent {
+                Agent::Cpu(_) if own => (0, None),
                 Agent::Cpu(space) if local_flushes => {
-                    self.caches.push(Cache {
-                        name: format!("cpu{}", thread.number).into(),
-                        source: Source::Table,
-                        space: space.index(),
-                        cpu: true,
-                        thread: Some(at),
-                        ignores: false,
-                    });
-                    (space.index(), self.caches.len() - 1, true)
+                    let name = format!("cpu{}", thread.number);
+                    self.caches.push(cpu(space.index(), name, Some(at)));
+                    (self.caches.len() - 1, None)
                 }
-                Agent::Cpu(space) => (space.index(), cpu[space.index()], true),
-                Agent::Device(object) => {
-                    let ObjectShape::Device(cache) = self.objects[object.index()] else {
-                        unreachable!("a device thread runs on a device")
-                    };
-                    let ordered = match &program.objects[object.index()].kind {
-                        ObjectKind::Device { ordered, .. } => *ordered,
-                        _ => true,
-                    };
-                    (self.caches[cache].space, cache, ordered)
-                }
-                Agent::Guest(object) => {
-                    let ObjectShape::Cache(cache) = self.objects[object.index()] else {
-                        unreachable!("a guest thread runs behind a TLB")
-                    };
-                    (self.caches[cache].space, cache, true)
-                }
+                Agent::Cpu(space) => (first + space.index(), None),
+                Agent::Device(object) => match &program.objects[object.index()].kind {
+                    ObjectKind::Device { tlb, .. } => self.behind(*tlb),
+                    _ => unreachable!("a device thread runs on a device"),
+                },
+                Agent::Guest(object) | Agent::Context(object) => self.behind(object),
+            };
+            let space = match (thread.agent, context) {
+                (Agent::Cpu(space), _) => space.index(),
+                // Kernel code works on what is loaded at the beginning.
+                (_, Some(context)) => self.contexts[context].space.unwrap_or(0),
+                _ => self.caches[cache].space,
+            };
+            let ordered = match thread.agent {
+                Agent::Device(object) => match &program.objects[object.index()].kind {
+                    ObjectKind::Device { ordered, .. } => *ordered,
+                    _ => true,
+                },
+                _ => true,
             };
             let is_cpu = !matches!(thread.agent, Agent::Device(_));
             self.agents.push(AgentShape {
                 agent: thread.agent,
                 space,
                 cache,
+                context,
                 cpu: is_cpu,
                 ordered,
             });
+        }
+    }
+
+    /// The caches of a TLB with tags, by any of them.
+    pub fn every_tag(&self, cache: usize) -> std::ops::Range<usize> {
+        let its =
+            |context: &&Context| (context.cache..context.cache + context.tags).contains(&cache);
+        match self.contexts.iter().find(its) {
+            Some(context) => context.cache..context.cache + context.tags,
+            None => cache..cache + 1,
         }
     }
 
@@ -528,7 +666,17 @@ impl Shape {
         Some(self.frames.len() - 1)
     }
 
+    /// The number of a sort of readers; they are numbered as they are met.
+    pub(crate) fn readers(&mut self, domain: ReaderDomain) -> usize {
+        let known = self.readers.iter().position(|other| *other == domain);
+        known.unwrap_or_else(|| {
+            self.readers.push(domain);
+            self.readers.len() - 1
+        })
+    }
+
     /// The table of a block at the beginning.
+    #[inline]
     pub fn first_table(&self, space: usize, block: usize) -> usize {
         space * self.blocks.len() + block
     }
@@ -539,6 +687,7 @@ impl Shape {
     }
 
     /// The table and the page whose entry a `pte_t *` points to.
+    #[inline]
     pub fn entry_of_pointer(&self, pointer: i64) -> Option<(usize, usize)> {
         let at = usize::try_from(pointer).ok()?.checked_sub(1)?;
         let width = self.pages.len();
@@ -568,6 +717,7 @@ impl Shape {
     }
 
     /// Pages of a range of addresses, as bits.
+    #[inline]
     pub fn pages_between(&self, start: i64, end: i64) -> u64 {
         let pages = 0..self.pages.len();
         pages
@@ -576,6 +726,7 @@ impl Shape {
     }
 
     /// All pages, as bits.
+    #[inline]
     pub fn all_pages(&self) -> u64 {
         (1u64 << self.pages.len()) - 1
     }

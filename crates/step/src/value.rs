@@ -17,31 +17,37 @@ pub const MOST_FRAMES: usize = 31;
 
 /// The virtual address of a page; its neighbours are the next pages of the
 /// test, and `PAGE_SIZE` is 1.
+#[inline]
 pub fn address_of_page(page: usize) -> i64 {
     page as i64 + 1
 }
 
 /// The page that an address is in.
+#[inline]
 pub fn page_of_address(address: i64) -> Option<usize> {
     (1..WORD_BASE).contains(&address).then(|| address as usize - 1)
 }
 
 /// The `struct page *` of a frame; NULL is 0.
+#[inline]
 pub fn page_of_frame(frame: usize) -> i64 {
     frame as i64 + 1
 }
 
 /// The frame of a `struct page *`.
+#[inline]
 pub fn frame_of_page(page: i64) -> Option<usize> {
     (1..=TABLE_BASE).contains(&page).then(|| page as usize - 1)
 }
 
 /// The `struct page *` of a table.
+#[inline]
 pub fn page_of_table(table: usize) -> i64 {
     TABLE_BASE + 1 + table as i64
 }
 
 /// The table of a `struct page *`.
+#[inline]
 pub fn table_of_page(page: i64) -> Option<usize> {
     (page > TABLE_BASE).then(|| (page - TABLE_BASE - 1) as usize)
 }
@@ -70,26 +76,31 @@ pub mod entry {
     pub const PAGE_SHIFT: u32 = 8;
 
     /// The value that maps a page with flags.
+    #[inline]
     pub fn make(page: i64, flags: i64) -> i64 {
         if page == 0 { 0 } else { page << PAGE_SHIFT | flags }
     }
 
     /// The page of a value, 0 if it is absent.
+    #[inline]
     pub fn page(value: i64) -> i64 {
         value >> PAGE_SHIFT
     }
 
     /// The frame that a value maps.
+    #[inline]
     pub fn frame(value: i64) -> Option<usize> {
         if value & TABLE == 0 { frame_of_page(page(value)) } else { None }
     }
 
     /// The table that an upper value leads to.
+    #[inline]
     pub fn table(value: i64) -> Option<usize> {
         if value & TABLE != 0 { table_of_page(page(value)) } else { None }
     }
 
     /// Whether an access through the value is allowed. Writable is readable.
+    #[inline]
     pub fn grants(value: i64, write: bool) -> bool {
         let wanted = if write { WRITE } else { READ | WRITE };
         value & INVALID == 0 && value & wanted != 0

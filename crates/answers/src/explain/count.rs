@@ -141,7 +141,7 @@ fn price(op: &Op) -> (u32, u32, u32) {
         Op::FlushCpu { .. } | Op::GatherFlush { .. } => (1, 0, 0),
         Op::Post { .. } => (0, 1, 0),
         Op::Sync { .. } => (0, 0, 1),
-        Op::FlushCache { .. } => (0, 1, 1),
+        Op::FlushCache { .. } | Op::FlushContext { .. } => (0, 1, 1),
         _ => (0, 0, 0),
     }
 }

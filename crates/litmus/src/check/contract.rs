@@ -14,17 +14,19 @@ use super::{Checker, Entity};
 
 const VA: Type = Type::VirtAddr;
 /// The contracts, with what each is about.
-const CONTRACTS: [(&str, ContractKind, &[Type]); 10] = [
+const CONTRACTS: [(&str, ContractKind, &[Type]); 12] = [
     ("nop", ContractKind::Nop, &[]),
     ("zap", ContractKind::Zap, &[VA]),
     ("replace", ContractKind::Replace, &[VA, Type::Page]),
     ("downgrade", ContractKind::Downgrade, &[VA]),
+    ("revoke", ContractKind::Revoke, &[VA]),
     ("upgrade", ContractKind::Upgrade, &[VA]),
     ("move", ContractKind::Move, &[VA, VA]),
     ("lazyfree", ContractKind::LazyFree, &[VA]),
     ("pin", ContractKind::Pin, &[VA]),
     ("fork", ContractKind::Fork, &[]),
     ("fork_per_page", ContractKind::ForkPerPage, &[]),
+    ("exit", ContractKind::Exit, &[]),
 ];
 
 impl Checker {
@@ -180,7 +182,9 @@ impl Checker {
                 Some(Entity::Object(id))
                     if matches!(
                         self.objects[id.index()].kind,
-                        ObjectKind::Device { .. } | ObjectKind::Tlb { .. }
+                        ObjectKind::Device { .. }
+                            | ObjectKind::Tlb { .. }
+                            | ObjectKind::Context { .. }
                     ) =>
                 {
                     FaultSource::Object(id)

@@ -14,6 +14,9 @@ use crate::types::{TlbKind, Type};
 
 use super::{Checker, Entity};
 
+/// More tags than this a TLB cannot have: each costs a set for each page.
+const MOST_TAGS: i64 = 8;
+
 /// More words than this in one array is a mistake.
 const LONGEST_ARRAY: i64 = 4096;
 
@@ -25,6 +28,16 @@ impl Checker {
             .declarations
             .iter()
             .any(|declaration| matches!(declaration.kind, DeclarationKind::Map { .. }));
+        self.tags = test
+            .declarations
+            .iter()
+            .filter_map(|declaration| match &declaration.kind {
+                DeclarationKind::Tlb { name, tags: Some((tags, _)), .. } => {
+                    Some((name.name.clone(), u32::try_from(*tags).unwrap_or(0)))
+                }
+                _ => None,
+            })
+            .collect();
         // What others refer to first: the order of lines is the author's.
         for declaration in &test.declarations {
             self.first_pass(declaration);
@@ -43,7 +56,7 @@ impl Checker {
             return id;
         }
         let id = SpaceId(self.spaces.len() as u32);
-        self.spaces.push(Space { name: name.name.clone(), span: name.span });
+        self.spaces.push(Space { name: name.name.clone(), domain: false, span: name.span });
         self.enter(name, Entity::Space(id));
         id
     }
@@ -74,9 +87,10 @@ impl Checker {
 
     fn first_pass(&mut self, declaration: &Declaration) {
         match &declaration.kind {
-            DeclarationKind::Space { names } => {
+            DeclarationKind::Space { names, domain } => {
                 for name in names {
-                    self.space(name);
+                    let id = self.space(name);
+                    self.spaces[id.index()].domain |= domain;
                 }
             }
             DeclarationKind::Map { page, frame, values, attributes } => {
@@ -103,7 +117,12 @@ impl Checker {
                     _ => TlbKind::Tlb,
                 };
                 // What it fills from may be declared below.
-                self.object(name, ObjectKind::Tlb { kind, source: TlbSource::Space(SpaceId(0)) });
+                let source = TlbSource::Space(SpaceId(0));
+                self.object(name, ObjectKind::Tlb { kind, source, noncoherent: false });
+            }
+            DeclarationKind::Context { name, tag, lazy, .. } => {
+                let (tlb, space, tag, lazy) = (ObjectId(0), None, *tag, *lazy);
+                self.object(name, ObjectKind::Context { tlb, space, tag, lazy });
             }
             DeclarationKind::Queue { name, order, .. } => {
                 let in_order = self.one_of(order.as_ref(), "in_order", "any_order");
@@ -152,7 +171,12 @@ impl Checker {
                 let pages = pages.iter().filter_map(|page| self.mapped(page)).collect();
                 self.table_locks.push(TableLock { split, pages, span: declaration.span });
             }
-            DeclarationKind::Tlb { kind, name, source } => self.tlb_source(kind, name, source),
+            DeclarationKind::Tlb { kind, name, source, tags, noncoherent } => {
+                self.tlb_source(kind, name, source.as_ref(), *tags, *noncoherent);
+            }
+            DeclarationKind::Context { name, tlb, space, tag, .. } => {
+                self.context(name, tlb, space.as_ref(), *tag);
+            }
             DeclarationKind::Queue { name, targets, .. } => {
                 let mut ids = Vec::new();
                 for target in targets {
@@ -173,8 +197,15 @@ impl Checker {
             }
             DeclarationKind::Device { name, tlb, .. } => {
                 let found = match self.entity(&tlb.name) {
+                    Some(Entity::Object(id)) if self.has_tags(id).is_some() => {
+                        self.tags_need_a_context(tlb);
+                        return;
+                    }
                     Some(Entity::Object(id))
-                        if matches!(self.objects[id.index()].kind, ObjectKind::Tlb { .. }) =>
+                        if matches!(
+                            self.objects[id.index()].kind,
+                            ObjectKind::Tlb { .. } | ObjectKind::Context { .. }
+                        ) =>
                     {
                         id
                     }
@@ -198,36 +229,120 @@ impl Checker {
         }
     }
 
-    fn tlb_source(&mut self, kind: &Ident, name: &Ident, source: &Ident) {
+    fn tlb_source(
+        &mut self,
+        kind: &Ident,
+        name: &Ident,
+        source: Option<&Ident>,
+        tags: Option<(i64, Span)>,
+        walks_memory: Option<Span>,
+    ) {
         let wants = match &*kind.name {
             "iotlb" => "an address space",
-            "atc" => "an iotlb",
+            "atc" => "an iotlb or a context",
             _ => "an address space or a swtlb",
         };
-        let found = match (self.entity(&source.name), &*kind.name) {
-            (Some(Entity::Space(id)), "iotlb" | "tlb") => Some(TlbSource::Space(id)),
-            (Some(Entity::Object(id)), kind) => match (&self.objects[id.index()].kind, kind) {
-                (ObjectKind::Tlb { kind: TlbKind::Iotlb, .. }, "atc")
-                | (ObjectKind::SoftTlb, "tlb") => Some(TlbSource::Object(id)),
-                _ => None,
-            },
-            _ => None,
-        };
-        let Some(found) = found else {
-            if self.entity(&source.name).is_none() {
-                self.unknown("source", source, |e| {
-                    matches!(e, Entity::Object(_) | Entity::Space(_))
-                });
-            } else {
-                let message = format!("`{}` fills from {wants}", kind.name);
-                self.error(source.span, message, "");
+        let found = match (source, tags) {
+            (None, None) => {
+                let label =
+                    format!("write `{0} {1} <- mm;` or `{0} {1} : tags 2;`", kind.name, name.name);
+                self.error(name.span, format!("`{}` fills from nothing", name.name), &label);
+                return;
             }
-            return;
+            (Some(source), Some((_, span))) => {
+                let message = format!("`{}` fills from `{}` and has tags", name.name, source.name);
+                let label = "a TLB with tags fills from what its contexts have loaded";
+                self.error(span, message, label);
+                return;
+            }
+            (None, Some((tags, span))) => {
+                if &*kind.name == "atc" || !(1..=MOST_TAGS).contains(&tags) {
+                    let message = format!("`{}` cannot have {tags} tags", name.name);
+                    let label = match &*kind.name {
+                        "atc" => "an atc fills from a context: `atc T <- c;`".to_owned(),
+                        _ => format!("1 to {MOST_TAGS} tags"),
+                    };
+                    self.error(span, message, &label);
+                    return;
+                }
+                TlbSource::Contexts(tags as u32)
+            }
+            (Some(source), None) => match (self.entity(&source.name), &*kind.name) {
+                (Some(Entity::Space(id)), "iotlb" | "tlb") => TlbSource::Space(id),
+                (Some(Entity::Object(id)), "atc") if self.has_tags(id).is_some() => {
+                    return self.tags_need_a_context(source);
+                }
+                (Some(Entity::Object(id)), kind)
+                    if matches!(
+                        (&self.objects[id.index()].kind, kind),
+                        (ObjectKind::Tlb { kind: TlbKind::Iotlb, .. }, "atc")
+                            | (ObjectKind::Context { .. }, "atc")
+                            | (ObjectKind::SoftTlb, "tlb")
+                    ) =>
+                {
+                    TlbSource::Object(id)
+                }
+                (None, _) => {
+                    return self.unknown("source", source, |e| {
+                        matches!(e, Entity::Object(_) | Entity::Space(_))
+                    });
+                }
+                _ => {
+                    let message = format!("`{}` fills from {wants}", kind.name);
+                    return self.error(source.span, message, "");
+                }
+            },
         };
+        if let (Some(span), TlbSource::Object(_)) = (walks_memory, found) {
+            let message = format!("`{}` does not walk tables", name.name);
+            self.error(span, message, "what walks is the TLB that it fills from");
+        }
         if let Some(Entity::Object(id)) = self.entity(&name.name)
-            && let ObjectKind::Tlb { source, .. } = &mut self.objects[id.index()].kind
+            && let ObjectKind::Tlb { source, noncoherent, .. } = &mut self.objects[id.index()].kind
         {
             *source = found;
+            *noncoherent = walks_memory.is_some();
+        }
+    }
+
+    /// How many tags a TLB has; lines may stand in any order.
+    fn has_tags(&self, id: ObjectId) -> Option<u32> {
+        let name = &self.objects[id.index()].name;
+        self.tags.iter().find(|(tlb, _)| tlb == name).map(|(_, tags)| *tags)
+    }
+
+    fn tags_need_a_context(&mut self, tlb: &Ident) {
+        let message = format!("`{}` has tags", tlb.name);
+        let label = format!("declare `context c -> {} : mm, tag 0;` and name `c` here", tlb.name);
+        self.error(tlb.span, message, &label);
+    }
+
+    fn context(&mut self, name: &Ident, tlb: &Ident, space: Option<&Ident>, tag: i64) {
+        let id = match self.entity(&tlb.name) {
+            Some(Entity::Object(id)) if self.has_tags(id).is_some() => id,
+            Some(Entity::Object(_)) => {
+                let message = format!("`{}` has no tags", tlb.name);
+                let label = "a context loads roots into a TLB such as `tlb U : tags 2;`";
+                return self.error(tlb.span, message, label);
+            }
+            _ => return self.unknown("TLB", tlb, |e| matches!(e, Entity::Object(_))),
+        };
+        let tags = self.has_tags(id).unwrap_or(0);
+        if !(0..i64::from(tags)).contains(&tag) {
+            let message = format!("`{}` has no tag {tag}", tlb.name);
+            self.error(name.span, message, &format!("tags are 0 to {}", i64::from(tags) - 1));
+        }
+        let mut loaded = None;
+        if let Some(space) = space {
+            match self.entity(&space.name) {
+                Some(Entity::Space(id)) => loaded = Some(id),
+                _ => self.unknown("address space", space, |e| matches!(e, Entity::Space(_))),
+            }
+        }
+        if let Some(Entity::Object(own)) = self.entity(&name.name)
+            && let ObjectKind::Context { tlb, space, .. } = &mut self.objects[own.index()].kind
+        {
+            (*tlb, *space) = (id, loaded);
         }
     }
 

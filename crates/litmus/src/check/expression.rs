@@ -159,6 +159,7 @@ impl BodyChecker<'_> {
                     O::SoftTlb => Type::SoftTlb,
                     O::Queue { .. } => Type::Queue,
                     O::Device { .. } => Type::Device,
+                    O::Context { .. } => Type::Context,
                 };
                 Expr { kind: ExprKind::Object(id), ty, span }
             }

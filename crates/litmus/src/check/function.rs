@@ -6,7 +6,7 @@ use crate::ast::{self, DeclarationKind, Test};
 use crate::diag::Diagnostic;
 use crate::program::{
     Agent, Function, FunctionId, GlobalId, GlobalKind, ObjectId, ObjectKind, Origin, SpaceId,
-    Thread,
+    Thread, TlbSource,
 };
 use crate::types::{TlbKind, Type};
 
@@ -42,13 +42,14 @@ impl Checker {
             let mut checker = BodyChecker::new(self, Some(FunctionId(at as u32)), result);
             checker.parameters(&function.parameters);
             let body = checker.finish(block);
-            let origin = function.origin.as_ref().map(|(tag, file, name)| Origin {
+            let origins = function.origins.iter().map(|(tag, file, name)| Origin {
                 tag: tag.clone(),
                 file: file.clone(),
                 function: name.name.clone(),
             });
+            let origins = origins.collect();
             let (name, span) = (function.name.name.clone(), function.name.span);
-            self.functions.push(Function { name, result, body, contract, origin, span });
+            self.functions.push(Function { name, result, body, contract, origins, span });
         }
         self.recursion();
         self.threads(test);
@@ -211,7 +212,10 @@ impl Checker {
         let of_kind = |checker: &Checker, guest: bool| -> Vec<ObjectId> {
             let fits = |kind: &ObjectKind| match kind {
                 ObjectKind::Device { .. } => !guest,
+                // A TLB with tags is used through a context.
+                ObjectKind::Tlb { source: TlbSource::Contexts(_), .. } => false,
                 ObjectKind::Tlb { kind: TlbKind::Tlb, .. } => guest,
+                ObjectKind::Context { .. } => guest,
                 _ => false,
             };
             let objects = checker.objects.iter().enumerate();
@@ -221,6 +225,11 @@ impl Checker {
             let Some(at) = &thread.at else { return Agent::Cpu(SpaceId(0)) };
             return match self.entity(&at.name) {
                 Some(Entity::Space(id)) => Agent::Cpu(id),
+                Some(Entity::Object(id))
+                    if matches!(self.objects[id.index()].kind, ObjectKind::Context { .. }) =>
+                {
+                    Agent::Context(id)
+                }
                 _ => {
                     let near = self.near(&at.name, |e| matches!(e, Entity::Space(_)));
                     self.errors.push(
@@ -233,7 +242,7 @@ impl Checker {
             };
         }
         let guest = thread.id.class == 'V';
-        let what = if guest { "tlb" } else { "device" };
+        let what = if guest { "tlb or context" } else { "device" };
         let candidates = of_kind(self, guest);
         let chosen = match (&thread.at, candidates.as_slice()) {
             (Some(at), _) => match self.entity(&at.name) {

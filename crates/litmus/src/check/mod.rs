@@ -70,6 +70,8 @@ pub(crate) struct Checker {
     /// No table is declared: an ordinary litmus test, whose parameters may
     /// introduce words that nobody declared.
     pub(crate) plain: bool,
+    /// TLBs with tags, and how many each has.
+    pub(crate) tags: Vec<(Name, u32)>,
 }
 
 /// Checks one variant.

@@ -33,7 +33,7 @@ impl Parser {
         let Some(word) = self.token().word() else { return false };
         match &**word {
             "map" | "ptl" | "frame" | "iotlb" | "atc" | "tlb" | "queue" | "device" | "swtlb"
-            | "param" | "model" | "mm" => self.word_ahead(1).is_some(),
+            | "param" | "model" | "mm" | "context" | "domain" => self.word_ahead(1).is_some(),
             _ => false,
         }
     }
@@ -95,9 +95,9 @@ impl Parser {
         }
         if !self.at_type() && self.word_ahead(1).is_some() {
             let word = self.ident("a declaration")?;
-            const WORDS: [&str; 13] = [
+            const WORDS: [&str; 15] = [
                 "map", "ptl", "frame", "iotlb", "atc", "tlb", "queue", "device", "swtlb", "param",
-                "model", "mm", "int",
+                "model", "mm", "domain", "int", "context",
             ];
             let diagnostic =
                 Diagnostic::error(word.span, format!("unknown declaration `{}`", word.name))
@@ -124,7 +124,10 @@ impl Parser {
             }
             "swtlb" => Ok(DeclarationKind::Swtlb { names: self.idents("a name")? }),
             "model" => Ok(DeclarationKind::Model { names: self.idents("a memory model")? }),
-            "mm" => Ok(DeclarationKind::Space { names: self.idents("an address space")? }),
+            "mm" | "domain" => Ok(DeclarationKind::Space {
+                names: self.idents("an address space")?,
+                domain: &*kind.name == "domain",
+            }),
             "param" => {
                 let name = self.ident("a parameter")?;
                 self.expect("=")?;
@@ -138,17 +141,59 @@ impl Parser {
                 Ok(DeclarationKind::Queue { name, targets, order })
             }
             "device" => self.device(),
-            _ => {
-                let name = self.ident("a name")?;
-                let pointed = self.is("<") && self.is_ahead(1, "-");
-                if !pointed {
-                    return self.expected("`<-` and what it fills from");
+            "context" => self.context(),
+            _ => self.tlb(kind),
+        }
+    }
+
+    fn tlb(&mut self, kind: Ident) -> Parsed<DeclarationKind> {
+        let name = self.ident("a name")?;
+        let mut source = None;
+        if self.is("<") && self.is_ahead(1, "-") {
+            self.next();
+            self.next();
+            source = Some(self.ident("what it fills from")?);
+        } else if !self.is(":") {
+            return self.expected("`<-` and what it fills from, or `: tags 2`");
+        }
+        let (mut tags, mut noncoherent) = (None, None);
+        if self.eat(":") {
+            loop {
+                let span = self.span();
+                if self.eat_word("tags") {
+                    tags = Some((self.integer()?, self.since(span)));
+                } else if self.eat_word("noncoherent") {
+                    noncoherent = Some(span);
+                } else {
+                    return self.expected("`tags 2` or `noncoherent`");
                 }
-                self.next();
-                self.next();
-                Ok(DeclarationKind::Tlb { kind, name, source: self.ident("what it fills from")? })
+                if !self.eat(",") {
+                    break;
+                }
             }
         }
+        Ok(DeclarationKind::Tlb { kind, name, source, tags, noncoherent })
+    }
+
+    fn context(&mut self) -> Parsed<DeclarationKind> {
+        let name = self.ident("a name")?;
+        self.arrow_right()?;
+        let tlb = self.ident("the TLB that it fills")?;
+        let (mut space, mut tag, mut lazy) = (None, 0, false);
+        if self.eat(":") {
+            let loaded = self.ident("an address space or `none`")?;
+            space = Some(loaded).filter(|space| &*space.name != "none");
+            while self.eat(",") {
+                if self.eat_word("tag") {
+                    tag = self.integer()?;
+                } else if self.eat_word("lazy") {
+                    lazy = true;
+                } else {
+                    return self.expected("`tag 1` or `lazy`");
+                }
+            }
+        }
+        Ok(DeclarationKind::Context { name, tlb, space, tag, lazy })
     }
 
     fn arrow_right(&mut self) -> Parsed<()> {

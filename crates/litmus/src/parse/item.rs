@@ -66,13 +66,13 @@ impl Parser {
     fn definition(&mut self) -> Parsed<()> {
         let start = self.span();
         let mut contracts = Vec::new();
-        let mut origin: Option<(Name, Name, Ident)> = None;
+        let mut origins: Vec<(Name, Name, Ident)> = Vec::new();
         loop {
             self.attributes()?;
             if self.is_word("__implements") {
                 contracts.push(self.contract()?);
             } else if self.is_word("__from") {
-                origin = Some(self.origin()?);
+                origins.push(self.origin()?);
             } else {
                 break;
             }
@@ -116,7 +116,7 @@ impl Parser {
         let parameters = self.parameters()?;
         self.attributes()?;
         let body = if self.eat(";") { None } else { Some(self.block()?) };
-        self.test.functions.push(Function { contracts, origin, result, name, parameters, body });
+        self.test.functions.push(Function { contracts, origins, result, name, parameters, body });
         Ok(())
     }
 

@@ -30,8 +30,21 @@ const INTEGERS: [&str; 30] = [
 impl Parser {
     /// Skips qualifiers and attributes, with their arguments.
     pub(super) fn attributes(&mut self) -> Parsed<()> {
+        self.skip_attributes(false)
+    }
+
+    /// The same where a name has to come: with nothing but a body, a value or the
+    /// end behind it, a word is the name itself, as in `int __replace_page(...) {`.
+    fn attributes_before_name(&mut self) -> Parsed<()> {
+        self.skip_attributes(true)
+    }
+
+    fn skip_attributes(&mut self, before_name: bool) -> Parsed<()> {
         loop {
             let Some(word) = self.token().word() else { return Ok(()) };
+            if before_name && word.starts_with("__") && self.is_the_name() {
+                return Ok(());
+            }
             let own = matches!(&**word, "__implements" | "__from");
             let attribute = word.starts_with("__") && !own && !INTEGERS.contains(&&**word);
             // `__name(` in front of a declaration is one with arguments.
@@ -43,6 +56,27 @@ impl Parser {
                 self.parentheses()?;
             }
         }
+    }
+
+    /// Whether the word here is what is declared.
+    fn is_the_name(&self) -> bool {
+        let mut at = 1;
+        if self.is_ahead(at, "(") {
+            let mut depth = 0usize;
+            loop {
+                match self.ahead(at) {
+                    Tok::Punct("(") => depth += 1,
+                    Tok::Punct(")") => depth -= 1,
+                    Tok::Eof => return false,
+                    _ => {}
+                }
+                at += 1;
+                if depth == 0 {
+                    break;
+                }
+            }
+        }
+        ["{", ";", "=", "["].iter().any(|sign| self.is_ahead(at, sign))
     }
 
     fn parentheses(&mut self) -> Parsed<()> {
@@ -96,14 +130,14 @@ impl Parser {
             }
         }
         let span = self.since(start);
-        self.attributes()?;
+        self.attributes_before_name()?;
         Ok(TypeName { base, is_struct, pointers: 0, span })
     }
 
     pub(super) fn pointers(&mut self, mut ty: TypeName) -> Parsed<TypeName> {
         while self.eat("*") {
             ty.pointers += 1;
-            self.attributes()?;
+            self.attributes_before_name()?;
         }
         Ok(ty)
     }

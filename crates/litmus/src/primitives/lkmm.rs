@@ -3,7 +3,8 @@
 use super::Kind::{Context, Lock as LockArg, Place, Pointer, Value};
 use super::row;
 use super::{
-    Action, Fence, Gives, Kind, LockClass, LockOp, Order, Primitive, RmwOp, RmwResult, Tag,
+    Action, Fence, Gives, Kind, LockClass, LockOp, Order, Primitive, ReaderOp, Readers, RmwOp,
+    RmwResult, Tag,
 };
 use crate::types::Type;
 
@@ -151,14 +152,20 @@ const fn spin(name: &'static str, op: LockOp, result: Gives, help: &'static str)
 }
 
 #[rustfmt::skip]
-static LOCKS: [Primitive; 18] = [
+static LOCKS: [Primitive; 24] = [
     row("atomic_add_negative", VALUE_FIRST, INT, Action::Rmw(RmwOp::Add, RmwResult::IsNegative, Order::Full), BOTH_FULL, "adds and tells whether it is negative now"),
     spin("spin_lock", LockOp::Lock, VOID, "takes a spin lock"),
     spin("spin_unlock", LockOp::Unlock, VOID, "drops a spin lock"),
     spin("spin_trylock", LockOp::TryLock, INT, "takes a spin lock if it is free; 1 if so"),
     spin("spin_is_locked", LockOp::IsLocked, INT, "whether somebody holds it"),
-    spin("spin_lock_irq", LockOp::Lock, VOID, "takes a spin lock"),
-    spin("spin_unlock_irq", LockOp::Unlock, VOID, "drops a spin lock"),
+    row("spin_lock_irq", LOCK, VOID, Action::Lock(LockClass::Spin, LockOp::Lock), &[Tag::Locks, Tag::Interrupts], "turns interrupts off and takes a spin lock"),
+    row("spin_unlock_irq", LOCK, VOID, Action::Lock(LockClass::Spin, LockOp::Unlock), &[Tag::Unlocks, Tag::Interrupts], "drops a spin lock and turns interrupts on"),
+    row("spin_lock_irqsave", &[&[LockArg, Context]], VOID, Action::Lock(LockClass::Spin, LockOp::Lock), &[Tag::Locks, Tag::Interrupts], "turns interrupts off and takes a spin lock"),
+    row("spin_unlock_irqrestore", &[&[LockArg, Context]], VOID, Action::Lock(LockClass::Spin, LockOp::Unlock), &[Tag::Unlocks, Tag::Interrupts], "drops a spin lock and turns interrupts on"),
+    row("local_irq_disable", NONE, VOID, INTERRUPTS_OFF, &[], "turns interrupts off on this processor"),
+    row("local_irq_enable", NONE, VOID, INTERRUPTS_ON, &[], "turns them on"),
+    row("local_irq_save", &[&[Context]], VOID, INTERRUPTS_OFF, &[], "turns interrupts off on this processor"),
+    row("local_irq_restore", &[&[Context]], VOID, INTERRUPTS_ON, &[], "turns them on again"),
     spin("raw_spin_lock", LockOp::Lock, VOID, "takes a spin lock"),
     spin("raw_spin_unlock", LockOp::Unlock, VOID, "drops a spin lock"),
     spin("read_lock", LockOp::ReadLock, VOID, "takes a reader-writer lock to read"),
@@ -172,21 +179,30 @@ static LOCKS: [Primitive; 18] = [
     row("cpu_relax", NONE, VOID, Action::Nothing, &[Tag::Pure], "nothing, in a loop that waits"),
 ];
 
-const GRACE: Action = Action::NotCovered("grace periods are not modelled");
+const INTERRUPTS_OFF: Action = Action::Reader(Readers::Interrupts, ReaderOp::Enter);
+const INTERRUPTS_ON: Action = Action::Reader(Readers::Interrupts, ReaderOp::Leave);
+const RCU_WAIT: Action = Action::Reader(Readers::Rcu, ReaderOp::Synchronize);
+const SRCU_WAIT: Action = Action::Reader(Readers::Srcu, ReaderOp::Synchronize);
+const LATER: Action = Action::NotCovered(
+    "callbacks after a grace period are not modelled; write synchronize_rcu and then what is called",
+);
+const WAITS: &[Tag] = &[Tag::Sleeps, Tag::Waits];
 
 #[rustfmt::skip]
-static RCU: [Primitive; 13] = [
-    row("rcu_read_lock", NONE, VOID, GRACE, &[], "opens a read-side section"),
-    row("rcu_read_unlock", NONE, VOID, GRACE, &[], "closes it"),
-    row("synchronize_rcu", NONE, VOID, GRACE, &[Tag::Sleeps, Tag::Waits], "waits for a grace period"),
-    row("synchronize_rcu_expedited", NONE, VOID, GRACE, &[Tag::Sleeps, Tag::Waits], "waits for a grace period"),
-    row("call_rcu", &[&[Context, Context]], VOID, GRACE, &[], "calls back after a grace period"),
-    row("rcu_barrier", NONE, VOID, GRACE, &[Tag::Sleeps, Tag::Waits], "waits for callbacks"),
-    row("srcu_read_lock", &[&[Context]], INT, GRACE, &[], "opens a sleepable section; gives its index"),
-    row("srcu_read_unlock", &[&[Context, Value]], VOID, GRACE, &[], "closes it"),
-    row("srcu_down_read", &[&[Context]], INT, GRACE, &[], "opens a section that another task closes"),
-    row("srcu_up_read", &[&[Context, Value]], VOID, GRACE, &[], "closes it"),
-    row("synchronize_srcu", &[&[Context]], VOID, GRACE, &[Tag::Sleeps, Tag::Waits], "waits for a grace period"),
-    row("synchronize_srcu_expedited", &[&[Context]], VOID, GRACE, &[Tag::Sleeps, Tag::Waits], "waits for a grace period"),
+static RCU: [Primitive; 15] = [
+    row("rcu_read_lock", NONE, VOID, Action::Reader(Readers::Rcu, ReaderOp::Enter), &[], "opens a read-side section"),
+    row("rcu_read_unlock", NONE, VOID, Action::Reader(Readers::Rcu, ReaderOp::Leave), &[], "closes it"),
+    row("synchronize_rcu", NONE, VOID, RCU_WAIT, WAITS, "waits until every section that is open has been closed"),
+    row("synchronize_rcu_expedited", NONE, VOID, RCU_WAIT, WAITS, "waits until every section that is open has been closed"),
+    row("call_rcu", &[&[Context, Context]], VOID, LATER, &[], "calls back after a grace period"),
+    row("rcu_barrier", NONE, VOID, LATER, WAITS, "waits for callbacks"),
+    row("srcu_read_lock", LOCK, INT, Action::Reader(Readers::Srcu, ReaderOp::Enter), &[], "opens a section that may sleep; gives its index"),
+    row("srcu_read_unlock", &[&[LockArg, Context]], VOID, Action::Reader(Readers::Srcu, ReaderOp::Leave), &[], "closes it"),
+    row("srcu_down_read", &[&[Context]], INT, Action::NotCovered("a section belongs to the thread that opens it"), &[], "opens a section that another task closes"),
+    row("srcu_up_read", &[&[Context, Value]], VOID, Action::NotCovered("a section belongs to the thread that opens it"), &[], "closes it"),
+    row("synchronize_srcu", LOCK, VOID, SRCU_WAIT, WAITS, "waits until every section of it that is open has been closed"),
+    row("synchronize_srcu_expedited", LOCK, VOID, SRCU_WAIT, WAITS, "waits until every section of it that is open has been closed"),
+    row("tlb_remove_table_sync_one", NONE, VOID, Action::Reader(Readers::Interrupts, ReaderOp::Synchronize), &[Tag::Waits], "interrupts all processors: waits for those that have interrupts off"),
+    row("kick_all_cpus_sync", NONE, VOID, Action::Reader(Readers::Interrupts, ReaderOp::Synchronize), &[Tag::Waits], "interrupts all processors: waits for those that have interrupts off"),
     row("hlist_del_rcu", &[&[Context]], VOID, Action::NotCovered("lists are not modelled"), &[], "takes an element off a list"),
 ];

@@ -1,6 +1,7 @@
 //! The primitives: what a test can call without defining it. They are data;
 //! a new one is a row, and its meaning is its [`Action`].
 
+mod context;
 mod lkmm;
 mod mm;
 mod user;
@@ -92,6 +93,8 @@ pub enum Kind {
     Tlb,
     /// A software TLB.
     SoftTlb,
+    /// A root register with its tag. (`Context` is something else.)
+    RootRegister,
     /// Anything; it is computed and then forgotten (the `vma` of a kernel
     /// call whose address says enough).
     Context,
@@ -119,6 +122,7 @@ impl Kind {
             Kind::Atc => Type::Tlb(TlbKind::Atc),
             Kind::Tlb => Type::Tlb(TlbKind::Tlb),
             Kind::SoftTlb => Type::SoftTlb,
+            Kind::RootRegister => Type::Context,
             Kind::Place | Kind::Pointer | Kind::Value | Kind::Context | Kind::Truth => Type::Any,
         }
     }
@@ -184,6 +188,9 @@ pub enum Tag {
     Waits,
     /// Computes only: no step of its own.
     Pure,
+    /// Turns interrupts off with the lock that it takes, or on again with the
+    /// one that it drops.
+    Interrupts,
 }
 
 /// The order of an access.
@@ -277,6 +284,29 @@ pub enum LockOp {
     Downgrade,
 }
 
+/// Who is waited for: readers of one sort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Readers {
+    /// Sections of `rcu_read_lock`; who has interrupts off is inside as well.
+    Rcu,
+    /// Sections of the `srcu_struct` given as argument; they may sleep.
+    Srcu,
+    /// Processors that have interrupts off: an interrupt that is sent to all
+    /// of them waits.
+    Interrupts,
+}
+
+/// What is done about readers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReaderOp {
+    /// A section begins.
+    Enter,
+    /// It ends.
+    Leave,
+    /// Waits until every section that has begun has ended.
+    Synchronize,
+}
+
 /// A new value from an old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "named as in the kernel")]
@@ -335,6 +365,8 @@ pub enum Notify {
     OnlyEnd,
     /// `invalidate_range` or `arch_invalidate_secondary_tlbs`.
     Range,
+    /// `release`: the address space ends.
+    Release,
 }
 
 /// What a program asks its kernel for.
@@ -371,6 +403,8 @@ pub enum Action {
     Fence(Fence),
     /// `[lock]`, `[space]`, `[page]` by class.
     Lock(LockClass, LockOp),
+    /// `[]`, or `[lock]` for SRCU: gives 0.
+    Reader(Readers, ReaderOp),
     /// `[]`: gives a page that nobody has. With `true` its words are zero.
     AllocPage(bool),
     /// `[page]`.
@@ -406,6 +440,10 @@ pub enum Action {
     MoveMarks,
     /// `[address]`: gives the place of its page among all pages.
     PageIndex,
+    /// `[page]`: drops a pin and its reference.
+    Unpin,
+    /// `[page]`: gives whether somebody has pinned it.
+    Pinned,
     /// `[address]`: gives the entry. With a lock out it is locked.
     MapEntry(Level),
     /// `[entry]`: gives the lock of the table that the entry is in.
@@ -455,8 +493,9 @@ pub enum Action {
     Flush(FlushScope),
     /// `[range]`.
     Notify(Notify),
-    /// `[queue, tlb, range]`: posts an invalidation.
-    Post,
+    /// `[queue, tlb, range]`: posts an invalidation; with `true` of leaf
+    /// entries only.
+    Post(bool),
     /// `[place, queue, value]`: posts a write of a word.
     PostWrite,
     /// `[queue]`: waits until all that was posted is done.
@@ -473,8 +512,28 @@ pub enum Action {
     SoftHide,
     /// `[swtlb, address, value]`: in one step; gives the old value.
     SoftExchange,
-    /// `[tlb, range]` or `[tlb]`: at once, and waited for.
-    FlushTlb,
+    /// `[tlb, range]` or `[tlb]`: at once, and waited for; with `true` of leaf
+    /// entries only.
+    FlushTlb(bool),
+    /// `[context, space]` or `[context, space, tag]`: what the context walks
+    /// from now on. With `flush` the entries of the tag go.
+    LoadRoot {
+        /// The entries of the tag go.
+        flush: bool,
+    },
+    /// `[context]`: nothing is loaded.
+    ClearRoot,
+    /// `[context]`: what is loaded stays loaded, and nobody uses it from now
+    /// on; or somebody does again.
+    Lazy(bool),
+    /// `[tlb, tag]` or `[tlb, tag, range]`: at once, and waited for.
+    FlushTag,
+    /// `[context]` or `[context, range]`: the entries of its tag, at once.
+    FlushContext,
+    /// `[queue, tlb, tag]` or `[queue, tlb, tag, range]`.
+    PostTag,
+    /// `[entry]`: memory has what the CPU's cache has.
+    WriteBack(Level),
     /// `[]`: gives a gather.
     GatherStart,
     /// `[page]`: freed when the gather is flushed.
@@ -493,11 +552,17 @@ pub enum Action {
     /// `[space]` or `[space, address]`: the child's entries are the parent's,
     /// write-protected.
     ForkEntry,
+    /// `[space, address, value]`: the child's entry is the value.
+    SetChildEntry,
     /// `[page, address]`: gives the entry in a table that need not be hooked
     /// in.
     TableEntry,
     /// See the call.
     User(UserCall),
+    /// `[number]`: gives any number below it.
+    Choose,
+    /// `[]`: gives the first address; with `true` the one after the last.
+    Bound(bool),
     /// `[truth]`: it is an error if it holds.
     Warn,
     /// `[value]`: gives it.
@@ -518,7 +583,7 @@ pub enum Write {
 
 /// All rows, by family.
 pub fn primitives() -> impl Iterator<Item = &'static Primitive> {
-    lkmm::ROWS.iter().copied().flatten().chain(mm::ROWS).chain(user::ROWS)
+    lkmm::ROWS.iter().copied().flatten().chain(mm::ROWS).chain(context::ROWS).chain(user::ROWS)
 }
 
 /// The row of a name.

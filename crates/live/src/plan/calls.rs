@@ -443,6 +443,7 @@ fn changes(taken: &Taken<'_>) -> bool {
             | Op::WriteProtectEntry { .. }
             | Op::SetAccessFlags { .. }
             | Op::ForkEntries { .. }
+            | Op::SetChildEntry { .. }
             | Op::SetRights { .. }
     )
 }

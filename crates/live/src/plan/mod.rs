@@ -220,6 +220,10 @@ impl<'r> Planner<'r> {
             // Orders that one thread after the other keeps anyway, what has no
             // effect, and frames that an operation will install.
             Op::Fence(_)
+            | Op::Enter { .. }
+            | Op::Leave { .. }
+            | Op::GraceStart { .. }
+            | Op::GraceWait { .. }
             | Op::Lock { .. }
             | Op::Alloc { .. }
             | Op::PageWrite { .. }
@@ -236,6 +240,7 @@ impl<'r> Planner<'r> {
             | Op::ClearPage { .. }
             | Op::GetPage { .. }
             | Op::PutPage { .. }
+            | Op::Unpin { .. }
                 if !self.takes_for_itself(thread) => {}
             _ => {
                 let why = format!(

@@ -69,6 +69,13 @@ struct Maker {
     child: bool,
     /// Dirty bits matter.
     dirty: bool,
+    /// Contexts, and the TLB that they fill.
+    contexts: Vec<&'static str>,
+    tagged: &'static str,
+    /// CPUs have contexts.
+    cpu_contexts: bool,
+    /// A walker reads memory.
+    noncoherent: bool,
     registers: usize,
     /// Accesses of a thread, at most.
     most: usize,
@@ -93,10 +100,51 @@ pub(crate) fn generate(seed: u64) -> Test {
         soft: false,
         child: false,
         dirty: false,
+        contexts: Vec::new(),
+        tagged: "U",
+        cpu_contexts: false,
+        noncoherent: false,
         registers: 0,
         most: 3,
     };
-    maker.test(seed)
+    let mut test = maker.test(seed);
+    readers(&mut test, seed);
+    test
+}
+
+/// Some tests get sections of readers, and somebody who waits for them. The
+/// numbers are drawn apart, so that the tests of all seeds stay what they are
+/// otherwise.
+fn readers(test: &mut Test, seed: u64) {
+    let mut random = Random::new(seed ^ 0x7ead);
+    if !random.percent(15) {
+        return;
+    }
+    let sleepable = random.percent(60);
+    let (enter, leave, wait) = match sleepable {
+        true => ("srcu_read_lock(&s);", "srcu_read_unlock(&s, 0);", "synchronize_srcu(&s);"),
+        false => ("rcu_read_lock();", "rcu_read_unlock();", "synchronize_rcu();"),
+    };
+    if sleepable {
+        test.declarations.push("struct srcu_struct s;".into());
+    }
+    for (at, part) in test.threads.iter_mut().filter(|p| p.head.starts_with('P')).enumerate() {
+        if sleepable {
+            part.head = part.head.replace(')', ", struct srcu_struct *s)");
+        }
+        let kernel = part.lines.iter().rposition(|line| line.contains('*') && line.contains('='));
+        let first = kernel.filter(|_| at == 0).map_or(0, |at| at + 1);
+        let mut place = |lines: &[String]| first + random.below(lines.len() + 1 - first);
+        if at == 0 {
+            let place = place(&part.lines);
+            part.lines.insert(place, wait.into());
+        } else {
+            let begin = place(&part.lines);
+            part.lines.insert(begin, enter.into());
+            let end = begin + 1 + random.below(part.lines.len() - begin);
+            part.lines.insert(end, leave.into());
+        }
+    }
 }
 
 impl Maker {
@@ -119,12 +167,18 @@ impl Maker {
             test.functions.push(function);
         }
         self.handler(&mut test);
-        if agents.len() == 1 || (agents.len() < 4 && self.random.percent(20)) {
+        if self.cpu_contexts {
+            agents[0] = "P0@c";
+            let other = self.contexts.len() - 1;
+            agents.push(if other == 1 { "P1@k" } else { "P1@c" });
+        } else if agents.len() == 1 || (agents.len() < 4 && self.random.percent(20)) {
             agents.push(if self.child { "P1@child" } else { "P1" });
         }
         // Every fill of every cache multiplies the states: what has many entries
         // has few steps.
-        let caches = 1 + self.iotlbs.len() + self.atcs.len() + usize::from(self.child);
+        let caches = 1 + self.iotlbs.len() + self.atcs.len() + usize::from(self.child)
+            - usize::from(self.cpu_contexts)
+            + usize::from(!self.contexts.is_empty());
         let heavy = self.pages.len() * caches > 3;
         self.most = if heavy { 2 } else { 3 };
         let mut kernel = 1 + self.random.below(if heavy { 3 } else { 4 });
@@ -191,10 +245,42 @@ impl Maker {
             line("mm child;");
         }
         let space = if self.child { self.random.of(&["mm", "child"]) } else { "mm" };
-        match self.random.below(10) {
+        self.noncoherent = self.random.percent(15);
+        let memory = if self.noncoherent { " : noncoherent" } else { "" };
+        match self.random.below(14) {
             0..2 => {}
+            10..14 => {
+                let memory = if self.noncoherent { ", noncoherent" } else { "" };
+                self.cpu_contexts = self.random.percent(40);
+                self.tagged = if self.cpu_contexts { "C" } else { "U" };
+                let kind = if self.cpu_contexts { "tlb" } else { "iotlb" };
+                line(&format!("{kind} {} : tags 2{memory};", self.tagged));
+                self.iotlbs.push(self.tagged);
+                let first = self.random.of(&["mm, tag 0", "mm, tag 1", "none"]);
+                line(&format!("context c -> {} : {first};", self.tagged));
+                self.contexts.push("c");
+                if self.random.percent(35) {
+                    let second = self.random.of(&["mm, tag 0", "mm, tag 1", "none"]);
+                    line(&format!("context k -> {} : {second};", self.tagged));
+                    self.contexts.push("k");
+                }
+                if !self.cpu_contexts {
+                    if self.random.percent(35) {
+                        line("atc T <- c;");
+                        line("device dev : T;");
+                        self.atcs.push("T");
+                    } else {
+                        line("device dev : c;");
+                    }
+                    agents.push("D0@dev");
+                    if self.contexts.len() == 2 && self.random.percent(60) {
+                        line("device two : k;");
+                        agents.push("D1@two");
+                    }
+                }
+            }
             2..4 => {
-                line(&format!("iotlb U <- {space};"));
+                line(&format!("iotlb U <- {space}{memory};"));
                 line("device dev : U, pasid 1, order waits;");
                 self.iotlbs.push("U");
                 agents.push("D0@dev");
@@ -207,7 +293,7 @@ impl Maker {
                 }
             }
             4..8 => {
-                line(&format!("iotlb U <- {space};"));
+                line(&format!("iotlb U <- {space}{memory};"));
                 line("atc T <- U;");
                 line("device dev : T, pasid 1, order waits;");
                 self.iotlbs.push("U");
@@ -257,7 +343,8 @@ impl Maker {
                 test.declarations.push(format!("param {dial} = {value};"));
             }
         }
-        if self.dirty && self.random.percent(85) {
+        let plain = self.contexts.is_empty() && !self.noncoherent;
+        if self.dirty && plain && self.random.percent(85) {
             // With two levels nobody says which table a late mark goes to.
             let lazy = if self.levels == Levels::One { "lazy" } else { "yes" };
             let who = self.random.of(&["yes", "yes", "eager", lazy]);
@@ -286,7 +373,13 @@ impl Maker {
             lines.push("copy_all_ptes(child);".into());
         }
         let first = lines.len();
-        let mut later = vec!["flush_tlb_page(va);".to_owned()];
+        let mut later = Vec::new();
+        if !self.cpu_contexts {
+            later.push("flush_tlb_page(va);".to_owned());
+        }
+        if self.noncoherent {
+            lines.push("clflush(pte);".into());
+        }
         later.extend(
             self.iotlbs.iter().chain(&self.atcs).map(|tlb| format!("tlb_flush({tlb}, va);")),
         );
@@ -322,7 +415,7 @@ impl Maker {
             test.functions
                 .push(Part { head: "static int install(unsigned long va)".into(), lines });
             test.handlers.push("fault G = install;".into());
-        } else if self.random.percent(25) {
+        } else if self.contexts.is_empty() && self.random.percent(25) {
             let line = self.random.of(&[
                 "ptep_set_access_flags(pte, pte_mkwrite(*pte), 1);",
                 "set_pte_at(pte, mk_pte(alloc_zeroed_page(), RW));",
@@ -405,6 +498,16 @@ impl Maker {
         if self.dirty && self.random.percent(30) {
             return self.dirty_step(page);
         }
+        if !self.contexts.is_empty() && self.random.percent(30) {
+            return self.load();
+        }
+        if self.noncoherent && self.random.percent(20) {
+            return match self.levels {
+                Levels::One => format!("clflush(p{page});"),
+                _ if self.random.percent(50) => "clflush(pa);".into(),
+                _ => "clflush_pmd(ma);".into(),
+            };
+        }
         match self.random.below(20) {
             0..8 => self.table_step(page, lines),
             8..16 => self.invalidation(page),
@@ -412,6 +515,11 @@ impl Maker {
                 format!("page_write(o{page}, 0, {});", 3 + self.random.below(5))
             }
             16 | 17 => format!("WRITE_ONCE(*{page}, {});", 3 + self.random.below(5)),
+            18 if self.child && self.levels == Levels::One && self.random.percent(50) => {
+                let rights = self.random.of(&["RW", "RO"]);
+                let other = self.pages[self.random.below(self.pages.len())];
+                format!("set_child_pte(child, {page}, mk_pte(o{other}, {rights}));")
+            }
             18 if self.child => format!("copy_one_pte(child, {page});"),
             18 => "smp_store_release(x, 1);".into(),
             _ if self.levels == Levels::One => format!("put_page(o{page});"),
@@ -440,6 +548,20 @@ impl Maker {
             7 if self.soft => format!("swtlb_xchg(S, {page}, pte_mkclean(swtlb_get(S, {page})));"),
             7 => format!("cmpxchg({pointer}, mk_pte({frame}, RW), mk_pte({frame}, RO));"),
             _ => format!("set_pte_at({pointer}, pte_mkdirty(ptep_get({pointer})));"),
+        }
+    }
+
+    /// Another root, another tag, or nothing.
+    fn load(&mut self) -> String {
+        let context = self.contexts[self.random.below(self.contexts.len())];
+        let space = if self.child && self.random.percent(50) { "child" } else { "mm" };
+        let tag = self.random.of(&["0", "1", "1", "smp_load_acquire(x)"]);
+        match self.random.below(10) {
+            0 | 1 => format!("clear_root({context});"),
+            8 => format!("enter_lazy_tlb({context});"),
+            9 => format!("leave_lazy_tlb({context});"),
+            2 | 3 => format!("write_cr3({context}, {space}, {tag});"),
+            _ => format!("write_cr3_noflush({context}, {space}, {tag});"),
         }
     }
 
@@ -499,7 +621,18 @@ impl Maker {
         if self.soft && self.random.percent(60) {
             return format!("tlb_flush(G, {page});");
         }
-        if tlbs.is_empty() || self.random.percent(20) {
+        if !self.contexts.is_empty() && self.random.percent(50) {
+            let context = self.contexts[self.random.below(self.contexts.len())];
+            let tag = self.random.of(&["0", "1", "smp_load_acquire(x)"]);
+            return match self.random.below(6) {
+                0 => format!("flush_context({context});"),
+                1 => format!("flush_context({context}, {page});"),
+                2 => format!("tlb_flush_tag({}, {tag});", self.tagged),
+                3 if self.queue => format!("q_inv_tag(Q, {}, {tag}, {page});", self.tagged),
+                _ => format!("tlb_flush_tag({}, {tag}, {page});", self.tagged),
+            };
+        }
+        if !self.cpu_contexts && (tlbs.is_empty() || self.random.percent(20)) {
             return match self.random.below(8) {
                 0 => "flush_tlb_mm();".into(),
                 1 => format!("local_flush_tlb_page({page});"),
@@ -508,14 +641,16 @@ impl Maker {
         }
         let tlb = tlbs[self.random.below(tlbs.len())];
         if !self.queue || self.random.percent(30) {
-            return if self.random.percent(15) {
-                format!("tlb_flush({tlb});")
-            } else {
-                format!("tlb_flush({tlb}, {page});")
+            return match self.random.below(20) {
+                0..3 => format!("tlb_flush({tlb});"),
+                3..6 => format!("tlb_flush_leaf({tlb}, {page});"),
+                _ => format!("tlb_flush({tlb}, {page});"),
             };
         }
         if self.random.percent(35) {
             "q_sync(Q);".into()
+        } else if self.random.percent(20) {
+            format!("q_inv_leaf(Q, {tlb}, {page});")
         } else {
             format!("q_inv(Q, {tlb}, {page});")
         }
@@ -531,6 +666,9 @@ impl Maker {
             self.registers += 1;
             lines.push(match self.random.below(10) {
                 0..6 => format!("int r{number} = READ_ONCE(*{page});"),
+                6..9 if self.random.percent(10) => {
+                    format!("if (choose(2)) WRITE_ONCE(*{page}, {});", 3 + self.random.below(5))
+                }
                 6..9 => format!("WRITE_ONCE(*{page}, {});", 3 + self.random.below(5)),
                 _ => format!("int r{number} = smp_load_acquire(x);"),
             });

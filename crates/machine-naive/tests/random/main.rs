@@ -62,7 +62,7 @@ struct Counts {
     failures: Vec<String>,
 }
 
-const FEATURES: [&str; 36] = [
+const FEATURES: [&str; 49] = [
     "iotlb",
     "atc T",
     "two : R",
@@ -99,6 +99,19 @@ const FEATURES: [&str; 36] = [
     "clear_dirty",
     "mkinvalid",
     "xchg",
+    "iotlb U : tags",
+    "tlb C : tags",
+    "context k",
+    "atc T <- c",
+    "write_cr3(",
+    "write_cr3_noflush",
+    "clear_root",
+    "lazy_tlb",
+    "tlb_flush_tag",
+    "flush_context",
+    "q_inv_tag",
+    "noncoherent",
+    "clflush",
 ];
 
 impl Counts {

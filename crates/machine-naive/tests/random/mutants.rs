@@ -51,10 +51,18 @@ pub(crate) enum Mutation {
     ReturnIsBlind,
     /// PROGRESS sees nothing.
     ProgressIsBlind,
+    /// A root that is loaded fills nothing until somebody invalidates.
+    RootKeepsSets,
+    /// A load of a root flushes every TLB.
+    RootFlushes,
+    /// `clflush` writes nothing back.
+    NeverWritesBack,
+    /// A cache writes nothing back by itself.
+    OnlyFlushesWriteBack,
 }
 
 /// All that break something.
-pub(crate) const ALL: [Mutation; 18] = [
+pub(crate) const ALL: [Mutation; 22] = [
     Mutation::NoRefill,
     Mutation::AtcNoRefill,
     Mutation::AtcEmptiesSource,
@@ -73,6 +81,10 @@ pub(crate) const ALL: [Mutation; 18] = [
     Mutation::RestIsBlind,
     Mutation::ReturnIsBlind,
     Mutation::ProgressIsBlind,
+    Mutation::RootKeepsSets,
+    Mutation::RootFlushes,
+    Mutation::NeverWritesBack,
+    Mutation::OnlyFlushesWriteBack,
 ];
 
 /// Slots that an invalidation of a page of a cache empties.
@@ -160,6 +172,32 @@ impl Mmu for Mutant {
         self.spoil(state);
     }
 
+    fn root_changed(&self, world: &World, state: &mut State) {
+        match self.mutation {
+            Mutation::RootKeepsSets => return,
+            Mutation::RootFlushes => self.slots.iter().for_each(|slot| state.set(*slot, 0)),
+            _ => {}
+        }
+        self.sets.root_changed(world, state);
+        self.spoil(state);
+    }
+
+    fn write_back(&self, world: &World, state: &mut State, slot: Slot) {
+        if self.mutation != Mutation::NeverWritesBack {
+            self.sets.write_back(world, state, slot);
+        }
+    }
+
+    fn processes(&self) -> usize {
+        self.sets.processes()
+    }
+
+    fn steps(&self, world: &World, state: &State, at: usize, each: &mut dyn FnMut(u32, State)) {
+        if self.mutation != Mutation::OnlyFlushesWriteBack {
+            self.sets.steps(world, state, at, each);
+        }
+    }
+
     fn invalidate(
         &self,
         world: &World,
@@ -240,20 +278,6 @@ impl Mmu for Mutant {
 
     fn paid(&self, world: &World, state: &State) -> bool {
         self.sets.paid(world, state)
-    }
-
-    fn processes(&self) -> usize {
-        self.sets.processes()
-    }
-
-    fn steps(
-        &self,
-        world: &World,
-        state: &State,
-        process: usize,
-        each: &mut dyn FnMut(u32, State),
-    ) {
-        self.sets.steps(world, state, process, each);
     }
 
     fn reaches(&self, world: &World, state: &State, frame: usize) -> bool {

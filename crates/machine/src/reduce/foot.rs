@@ -6,6 +6,7 @@
 
 use shootdown_litmus::primitives::LockOp;
 use shootdown_litmus::program::ContractKind;
+use shootdown_step::shape::Source;
 use shootdown_step::value::WORD_BASE;
 use shootdown_step::{Access, DirtyAct, EntryAt, Expr, Op, Range, Target};
 
@@ -105,15 +106,28 @@ impl Feet<'_> {
         let shape = self.world.shape();
         let agent = &shape.agents[thread];
         if self.world.target == Target::Ideal {
-            self.read(foot, Kind::Name, agent.space, page);
-        } else {
-            let root = self.root(agent.cache);
-            self.read(foot, Kind::Set, agent.cache, page);
-            self.read(foot, Kind::Set, root, page);
-            self.source(foot, root, page);
-            if self.world.setting.fault_invalidates {
-                self.invalidate(foot, agent.cache, 1 << page);
+            match agent.context {
+                // Any that its context may have loaded.
+                Some(_) => {
+                    (0..shape.spaces.len())
+                        .for_each(|space| self.read(foot, Kind::Name, space, page));
+                }
+                None => self.read(foot, Kind::Name, agent.space, page),
             }
+        } else {
+            for root in self.tags(self.root(agent.cache)) {
+                self.read(foot, Kind::Set, root, page);
+                self.source(foot, root, page);
+            }
+            for cache in self.tags(agent.cache) {
+                self.read(foot, Kind::Set, cache, page);
+                if self.world.setting.fault_invalidates {
+                    self.invalidate(foot, cache, 1 << page);
+                }
+            }
+        }
+        if let Some(context) = agent.context {
+            self.read(foot, Kind::Context, 0, context);
         }
         self.contents(foot, know, know.answers(thread, page, write), write);
         if write
@@ -181,6 +195,7 @@ impl Feet<'_> {
             self.write(foot, Kind::Mark, 0, frame);
             // From now on nobody may hold it, so what anybody holds matters.
             let shape = self.world.shape();
+            self.contexts(foot);
             for cache in 0..shape.caches.len() {
                 for page in 0..shape.pages.len() {
                     if self.may_hold(cache, page) >> frame & 1 != 0 {
@@ -251,6 +266,27 @@ impl Feet<'_> {
                     }
                 }
             }
+            Op::Enter { readers, .. } | Op::Leave { readers } => {
+                for at in 0..shape.readers.len() {
+                    if !self.world.counted(at).any(|counted| counted == *readers) {
+                        continue;
+                    }
+                    self.write(foot, Kind::Reader, at, thread);
+                    if matches!(op, Op::Leave { .. }) {
+                        // Whoever waits may go on.
+                        for other in 0..self.world.threads.len() {
+                            self.write(foot, Kind::Grace, at, other);
+                        }
+                    }
+                }
+            }
+            Op::GraceStart { readers, .. } => {
+                for other in 0..self.world.threads.len() {
+                    self.read(foot, Kind::Reader, *readers, other);
+                }
+                self.write(foot, Kind::Grace, *readers, thread);
+            }
+            Op::GraceWait { readers } => self.read(foot, Kind::Grace, *readers, thread),
             Op::Alloc { site, .. } => {
                 let space = shape.agents[thread].space;
                 for (at, frame) in shape.frames.iter().enumerate() {
@@ -268,6 +304,13 @@ impl Feet<'_> {
             }
             Op::GetPage { page } => {
                 for frame in self.frames(know, page).into_iter().filter(|at| !know.private(*at)) {
+                    self.read(foot, Kind::Frame, 0, frame);
+                    self.write(foot, Kind::References, 0, frame);
+                }
+            }
+            // Pins are counted beside the references.
+            Op::Unpin { page } => {
+                for frame in self.frames(know, page) {
                     self.read(foot, Kind::Frame, 0, frame);
                     self.write(foot, Kind::References, 0, frame);
                 }
@@ -296,7 +339,7 @@ impl Feet<'_> {
             Op::PageRead { page, .. } => {
                 self.contents(foot, know, values::frames_of(self.world, &know.values(page)), false);
             }
-            Op::PageCount { page, .. } | Op::GatherPage { page } => {
+            Op::PageCount { page, .. } | Op::Pinned { page, .. } | Op::GatherPage { page } => {
                 for frame in self.frames(know, page).into_iter().filter(|at| !know.private(*at)) {
                     self.read(foot, Kind::Frame, 0, frame);
                     self.read(foot, Kind::References, 0, frame);
@@ -375,10 +418,21 @@ impl Feet<'_> {
                     None => {}
                 }
             }
-            Op::FlushCache { cache, range } => {
+            Op::FlushCache { cache, count, range, .. } => {
                 let pages = self.optional(know, range);
-                self.invalidate(foot, *cache, pages);
+                (*cache..cache + count).for_each(|cache| self.invalidate(foot, cache, pages));
             }
+            Op::FlushContext { context, range } => {
+                let pages = self.optional(know, range);
+                for cache in self.tags(shape.contexts[*context].cache) {
+                    self.invalidate(foot, cache, pages);
+                }
+            }
+            Op::LoadRoot { context, .. } | Op::Lazy { context, .. } => {
+                self.load_root(foot, *context)
+            }
+            // With walkers that are not coherent nothing is fused.
+            Op::WriteBack { .. } => {}
             Op::Post { queue, .. } | Op::PostWrite { queue, .. } => {
                 self.write(foot, Kind::Queue, 0, *queue)
             }
@@ -432,6 +486,14 @@ impl Feet<'_> {
                     self.set_entry(foot, table, page, true);
                 }
             }
+            Op::SetChildEntry { from, to, address, .. } => {
+                for page in pages(address) {
+                    self.read(foot, Kind::Rights, *from, page);
+                    self.write(foot, Kind::Rights, *to, page);
+                    let table = shape.first_table(*to, shape.pages[page].block);
+                    self.set_entry(foot, table, page, true);
+                }
+            }
             Op::Born { space } => self.write(foot, Kind::Born, 0, *space),
             Op::Begin { contract, arguments } => {
                 if self.world.target == Target::Machine {
@@ -449,20 +511,23 @@ impl Feet<'_> {
                 let space = self.world.lowered.contracts[*contract].space;
                 for page in bits(know.found(*contract)) {
                     for (at, cache) in shape.caches.iter().enumerate() {
-                        if cache.space == space {
+                        let root = self.root(at);
+                        if cache.space == space || shape.caches[root].source == Source::Roots {
                             self.read(foot, Kind::Set, at, page);
-                            self.read(foot, Kind::Set, self.root(at), page);
+                            self.tags(root).for_each(|at| self.read(foot, Kind::Set, at, page));
                         }
                     }
                     for soft in 0..shape.softs.len() {
                         self.read(foot, Kind::Soft, soft, page);
                     }
+                    self.contexts(foot);
                     self.walk(foot, space, page);
                 }
             }
             Op::Fence(_)
             | Op::EntryOfTable { .. }
             | Op::EntryLock { .. }
+            | Op::Choose { .. }
             | Op::RangeOpen { .. }
             | Op::RangeClose { .. }
             | Op::GatherStart
@@ -480,9 +545,8 @@ impl Feet<'_> {
     ) -> Vec<usize> {
         let kind = &self.world.lowered.contracts[contract].kind;
         match (kind, arguments.first()) {
-            (ContractKind::Fork | ContractKind::ForkPerPage, _) | (_, None) => {
-                (0..self.world.shape().pages.len()).collect()
-            }
+            (ContractKind::Fork | ContractKind::ForkPerPage | ContractKind::Exit, _)
+            | (_, None) => (0..self.world.shape().pages.len()).collect(),
             (_, Some(first)) => values::pages(self.world, &know.values(first)),
         }
     }
@@ -520,9 +584,9 @@ impl Feet<'_> {
     /// what somebody may do, the step that posts it includes that.
     pub(super) fn posted<K: Know>(&self, foot: &mut Foot, know: &K, op: &Op) {
         match op {
-            Op::Post { cache, range, .. } => {
+            Op::Post { cache, count, range, .. } => {
                 let pages = self.range(know, range);
-                self.invalidate(foot, *cache, pages);
+                (*cache..cache + count).for_each(|cache| self.invalidate(foot, cache, pages));
             }
             Op::PostWrite { word, .. } => self.write(foot, Kind::Word, 0, *word),
             _ => {}

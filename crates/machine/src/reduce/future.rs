@@ -8,6 +8,7 @@ use shootdown_step::{Expr, Op, Target};
 use super::foot::{self, Feet, Know};
 use super::graph::Graph;
 use super::objects::{Foot, Kind, Objects};
+use super::sure::Sure;
 use super::values::{self, Maps, Registers, Values};
 use crate::setting::Drain;
 use crate::world::World;
@@ -76,12 +77,18 @@ pub(super) struct Plan {
     pub(super) waits: Vec<bool>,
 }
 
-/// Plans of all threads, and the locks that they are cut at.
-pub(super) fn plans(
-    world: &World,
-    objects: &Objects,
-    blind: &[Kind],
-) -> (Vec<Plan>, Vec<usize>, Maps) {
+/// All threads, ahead of every run.
+pub(super) struct Plans {
+    /// By thread.
+    pub(super) plans: Vec<Plan>,
+    /// The locks that they are cut at.
+    pub(super) cuts: Vec<usize>,
+    pub(super) maps: Maps,
+    pub(super) sure: Sure,
+}
+
+/// Works it all out.
+pub(super) fn plans(world: &World, objects: &Objects, blind: &[Kind]) -> Plans {
     let (registers, maps) = values::analyse(world, &initial(world));
     let feet = Feet { world, objects, maps: &maps, blind };
     let threads = world.threads.len();
@@ -176,7 +183,10 @@ pub(super) fn plans(
                     Some(Op::FlushCpu { .. } | Op::FlushCache { .. } | Op::GatherFlush { .. })
                 );
                 !takes[thread][number].is_empty()
-                    || matches!(op, Some(Op::Post { .. } | Op::PostWrite { .. }))
+                    || matches!(
+                        op,
+                        Some(Op::Post { .. } | Op::PostWrite { .. } | Op::GraceWait { .. })
+                    )
                     || flushes && world.setting.drain == Drain::Repeat
             };
             let (inside, enters) = inside(&plans[thread].graph, &right, &waits, &movers);
@@ -184,7 +194,8 @@ pub(super) fn plans(
             plans[thread].enters = enters;
         }
     }
-    (plans, cuts, maps)
+    let sure = Sure::of(&feet, &registers, &plans);
+    Plans { plans, cuts, maps, sure }
 }
 
 /// Frames that are behind something at the beginning.
@@ -252,7 +263,10 @@ fn movers(
                 }
                 others
             });
-            takes[step].is_empty() && !steps[thread][step].meets(others)
+            let foot = &steps[thread][step];
+            // A lock that is dropped can be taken: what follows the drop is not
+            // what follows the lock.
+            takes[step].is_empty() && !foot.meets(others) && !foot.drops.meets(&others.takes)
         })
         .collect()
 }

@@ -23,19 +23,64 @@ impl Feet<'_> {
     pub(super) fn source(&self, foot: &mut Foot, cache: usize, page: usize) {
         let is = &self.world.shape().caches[cache];
         match is.source {
+            Source::Nothing => {}
             Source::Table => self.walk(foot, is.space, page),
             Source::Soft(soft) => self.read(foot, Kind::Soft, soft, page),
             Source::Cache(source) => self.read(foot, Kind::Set, source, page),
+            Source::Roots => {
+                let shape = self.world.shape();
+                self.contexts(foot);
+                (0..shape.spaces.len()).for_each(|space| self.walk(foot, space, page));
+            }
+            Source::Context(context) => {
+                self.contexts(foot);
+                let first = self.world.shape().contexts[context].cache;
+                for tag in self.world.shape().every_tag(first) {
+                    self.read(foot, Kind::Set, tag, page);
+                }
+            }
+        }
+    }
+
+    /// Which caches and tables somebody uses depends on what is loaded.
+    pub(super) fn contexts(&self, foot: &mut Foot) {
+        for context in 0..self.world.shape().contexts.len() {
+            self.read(foot, Kind::Context, 0, context);
+        }
+    }
+
+    /// The caches that a cache is one of: those of all tags of a TLB.
+    pub(super) fn tags(&self, cache: usize) -> std::ops::Range<usize> {
+        match self.world.shape().caches[cache].source {
+            Source::Roots => self.world.shape().every_tag(cache),
+            _ => cache..cache + 1,
+        }
+    }
+
+    /// A context gets another root, or another tag, or nothing.
+    pub(super) fn load_root(&self, foot: &mut Foot, context: usize) {
+        let shape = self.world.shape();
+        self.contexts(foot);
+        self.write(foot, Kind::Context, 0, context);
+        for (at, cache) in shape.caches.iter().enumerate() {
+            let its = self.tags(shape.contexts[context].cache).contains(&at);
+            if its || cache.source == Source::Context(context) {
+                self.invalidate(foot, at, shape.all_pages());
+            }
         }
     }
 
     /// The end of the chain that a cache fills from.
     pub(super) fn root(&self, cache: usize) -> usize {
+        let shape = self.world.shape();
         let mut at = cache;
-        while let Source::Cache(source) = self.world.shape().caches[at].source {
-            at = source;
+        loop {
+            at = match shape.caches[at].source {
+                Source::Cache(source) => source,
+                Source::Context(context) => shape.contexts[context].cache,
+                _ => return at,
+            };
         }
-        at
     }
 
     /// Sets that may grow because what they come from has changed.
@@ -61,7 +106,8 @@ impl Feet<'_> {
         if grants || self.world.setting.cache_nonpresent {
             let space = table / shape.blocks.len().max(1);
             self.grown(foot, page, |source, of| {
-                *source == Source::Table && (shape.two_levels || of == space)
+                *source == Source::Roots
+                    || *source == Source::Table && (shape.two_levels || of == space)
             });
         }
     }
@@ -90,7 +136,7 @@ impl Feet<'_> {
             }
         }
         for page in 0..shape.pages.len() {
-            self.grown(foot, page, |source, _| *source == Source::Table);
+            self.grown(foot, page, |source, _| matches!(source, Source::Table | Source::Roots));
         }
     }
 
@@ -134,6 +180,9 @@ impl Feet<'_> {
                 (1 << shape.frames.len()) - 1
             }
             Source::Soft(soft) => self.maps.softs[soft][page],
+            Source::Roots => (0..shape.spaces.len()).fold(0, |mask, space| {
+                mask | values::mapped_at(self.world, self.maps, space, page)
+            }),
             _ => values::mapped_at(self.world, self.maps, root.space, page),
         }
     }
@@ -145,5 +194,6 @@ impl Feet<'_> {
                 self.read(foot, Kind::Set, cache, page);
             }
         }
+        self.contexts(foot);
     }
 }

@@ -22,7 +22,9 @@
 //! anything that the others do meanwhile, because they can do nothing with the
 //! lock; so it is enough to look at runs in which the first real step after it
 //! follows at once, if it can be taken then. The same holds for steps between
-//! them that are nobody else's business *wherever the others stand*. A step that
+//! them that are nobody else's business *wherever the others stand*. Dropping a
+//! lock that another thread takes somewhere is not: from then on the others can
+//! do something with it, so what follows is put off no longer. A step that
 //! may have to wait for others, such as taking a second lock, is none of these:
 //! two threads that each wait for the other's lock would never be seen. Because
 //! this covers the others' steps by those that they take before the lock is
@@ -41,10 +43,12 @@
 //!   what `w` touches. `a` itself does not fail, because a failure would hide
 //!   what the others might still do.
 //! - *A free frame is reached.* `a` could only undo it by emptying a set, by
-//!   performing a translated access, or by giving the frame to somebody. Who
-//!   gives a frame back touches its contents and reads every set that may lead
-//!   to it, and who adds to a set writes it, so they meet `a`; and frames that
-//!   were free before are not allocated by fused steps.
+//!   performing a translated access, by taking a context off a tag, or by giving
+//!   the frame to somebody. Who
+//!   gives a frame back touches its contents, reads every set that may lead to
+//!   it and what every context has loaded; who adds to a set writes it, and who
+//!   loads a context writes that and the sets of its TLB; so they meet `a`. And
+//!   frames that were free before are not allocated by fused steps.
 //! - *A translation outlived a return*: a mark, which nothing takes back.
 //! - *A fault that comes back for ever* asks for one thread at the beginning of
 //!   a fault and all others at their ends. If it is asked for, no beginning of
@@ -62,31 +66,34 @@
 //!
 //! See the module `symmetry`.
 
+mod counters;
 mod foot;
 mod future;
 mod graph;
 mod hardware;
 mod locks;
 mod objects;
+mod sure;
 mod symmetry;
 mod values;
 
-use shootdown_litmus::primitives::LockOp;
 use shootdown_step::value::{entry, frame_of_page};
-use shootdown_step::{Access, Expr, Op, Target};
+use shootdown_step::{Expr, Op, Target};
 
+pub(crate) use counters::Counters;
 pub use objects::Kind;
 
 use crate::machine::Machine;
 use crate::mmu::Mmu;
 use crate::model::Process;
 use crate::pages;
+use crate::queue::Descriptor;
 use crate::setting::HwDirty;
 use crate::state::State;
-use crate::world::Descriptor;
 use foot::{Feet, Know};
-use future::Plan;
+use future::{Plan, Plans};
 use objects::{Foot, Objects};
+use sure::{Sure, may_wait};
 use symmetry::Groups;
 use values::{Maps, Values};
 
@@ -102,13 +109,15 @@ pub(crate) struct Reducer {
     owners: Vec<Option<usize>>,
     groups: Groups,
     blind: Vec<Kind>,
+    /// What need not be looked at in a state to be told apart.
+    sure: Sure,
 }
 
 impl Reducer {
     fn of<M: Mmu>(machine: &Machine<M>, blind: &[Kind]) -> Reducer {
         let world = &machine.world;
         let objects = Objects::of(world);
-        let (plans, cuts, maps) = future::plans(world, &objects, blind);
+        let Plans { plans, cuts, maps, sure } = future::plans(world, &objects, blind);
         let frames = world.shape().frames.iter();
         let owner = |frame: &shootdown_step::shape::Frame| {
             let site = frame.site?;
@@ -123,7 +132,7 @@ impl Reducer {
         };
         let owners = frames.map(owner).collect();
         let groups = Groups::of(world);
-        Reducer { objects, maps, plans, cuts, owners, groups, blind: blind.to_vec() }
+        Reducer { objects, maps, plans, cuts, owners, groups, blind: blind.to_vec(), sure }
     }
 }
 
@@ -171,6 +180,8 @@ impl<M: Mmu> Know for Here<'_, M> {
         }
         match state.get(world.frames[frame]) {
             pages::FRESH => return true,
+            // A tag that no context has now may still hold it from before.
+            pages::LIVE if !world.shape().contexts.is_empty() => return false,
             pages::LIVE => {}
             _ => return false,
         }
@@ -227,25 +238,29 @@ impl<M: Mmu> Machine<M> {
         Machine { reducer: std::sync::OnceLock::from(reducer), ..self }
     }
 
-    /// Whether nothing that the others can do before this process goes on
-    /// depends on its next step.
-    pub fn independent(&self, state: &State, process: Process) -> bool {
-        let Process::Thread(thread) = process else { return false };
+    /// The next step of a process, if nothing that the others can do before it
+    /// goes on depends on it.
+    pub fn independent(&self, state: &State, process: Process) -> Option<(u32, State)> {
+        let Process::Thread(thread) = process else { return None };
         let world = &self.world;
         if !self.mmu.reducible() || state.get(world.error) != 0 || !world.alive(state, thread) {
-            return false;
+            return None;
         }
         // Hardware that writes tables by itself may come before any step.
         if matches!(world.setting.hw_dirty, HwDirty::Eager | HwDirty::Lazy) {
-            return false;
+            return None;
         }
         // Absent entries that are cached come and go with every walk.
         if world.setting.cache_nonpresent && world.shape().two_levels {
-            return false;
+            return None;
         }
-        let Some((number, op)) = world.next_step(state, thread) else { return false };
+        // Entries reach memory at any time, so every fill may meet every store.
+        if world.shape().caches.iter().any(|cache| cache.noncoherent) {
+            return None;
+        }
+        let (number, op) = world.next_step(state, thread)?;
         if matches!(op, Op::EnterFault { .. }) && self.asks_for_progress() {
-            return false;
+            return None;
         }
         let plan = &self.reducer().plans[thread];
         let slots = &world.threads[thread];
@@ -254,37 +269,50 @@ impl<M: Mmu> Machine<M> {
         let inside = plan.inside[number] && !begun && !matches!(op, Op::Moment { .. });
         let may = match world.setting.model.has_buffers() {
             true => is_local(op, world.shape().two_levels),
-            false => inside || (!plan.enters[number] && self.nobody_meets(state, thread, op)),
+            false => {
+                inside || (!plan.enters[number] && self.nobody_meets(state, thread, number, op))
+            }
         };
-        may && self.goes_on(state, thread, number)
+        if may { self.goes_on(state, thread, number) } else { None }
     }
 
     /// Whether accesses that fault for ever are looked for.
     pub(crate) fn asks_for_progress(&self) -> bool {
         let dials = &self.world.setting;
-        !dials.perm_miss_rewalk || dials.cache_nonpresent || self.world.shape().two_levels
+        let shape = self.world.shape();
+        let lags = shape.caches.iter().any(|cache| cache.noncoherent);
+        !dials.perm_miss_rewalk || dials.cache_nonpresent || shape.two_levels || lags
     }
 
-    /// Whether the next step of a thread can be taken in one way, without an
+    /// The next step of a thread, if it can be taken in one way, without an
     /// error, and does not go back.
-    fn goes_on(&self, state: &State, thread: usize, number: usize) -> bool {
+    fn goes_on(&self, state: &State, thread: usize, number: usize) -> Option<(u32, State)> {
         let world = &self.world;
         let graph = &self.reducer().plans[thread].graph;
         let mut steps = 0;
         let mut good = true;
-        self.thread_steps(state, thread, &mut |_, next| {
+        let mut only = None;
+        self.thread_steps(state, thread, &mut |choice, next| {
             steps += 1;
             let after = next.get(world.threads[thread].pc) as usize;
             // A step that goes on with its next word, or waits, is not done.
             let part = after == number && next != *state && !graph.next[number].contains(&number);
             good &= next.get(world.error) == 0 && (part || !graph.goes_back(number, after));
+            only = Some((choice, next));
         });
-        steps == 1 && good
+        only.filter(|_| steps == 1 && good)
     }
 
-    fn nobody_meets(&self, state: &State, thread: usize, op: &Op) -> bool {
+    fn nobody_meets(&self, state: &State, thread: usize, number: usize, op: &Op) -> bool {
         let world = &self.world;
         let reducer = self.reducer();
+        let meets_for_sure = |other: usize| {
+            let at = state.get(world.threads[other].pc) as usize;
+            reducer.sure.meet((thread, number), (other, at)) && world.alive(state, other)
+        };
+        if (0..world.threads.len()).any(meets_for_sure) {
+            return false;
+        }
         let feet = self.feet();
         if let Op::Alloc { site, .. } = op {
             // Only frames that nobody has had.
@@ -380,12 +408,12 @@ impl<M: Mmu> Machine<M> {
         let mut foot = Foot::default();
         for (queue, places) in world.queues.iter().enumerate() {
             for slot in places {
-                let Some(descriptor) = world.descriptor(state.get(*slot)) else { break };
-                match descriptor {
-                    Descriptor::Invalidate(cache, pages) => {
-                        feet.invalidate(&mut foot, cache, pages)
+                let Some(posted) = world.posted(state.get(*slot)) else { break };
+                match posted {
+                    Descriptor::Invalidate { caches, pages, .. } => {
+                        caches.for_each(|cache| feet.invalidate(&mut foot, cache, pages));
                     }
-                    Descriptor::Write(word, _) => feet.write(&mut foot, Kind::Word, 0, word),
+                    Descriptor::Write { word, .. } => feet.write(&mut foot, Kind::Word, 0, word),
                 }
                 foot.writes.add(feet.objects.at(Kind::Queue, 0, queue));
             }
@@ -409,15 +437,8 @@ impl<M: Mmu> Machine<M> {
             return Some(foot);
         }
         let (op, _) = world.code(thread).step(number)?;
-        let takes = match op {
-            Op::Lock { op, .. } => matches!(op, LockOp::Lock | LockOp::ReadLock),
-            Op::MapEntry { lock, .. } => lock.is_some() && !world.shape().two_levels,
-            Op::EntryLock { take, .. } => *take,
-            _ => false,
-        };
-        let loops = matches!(op, Op::ReadEntry { .. } | Op::Access { access: Access::Load(_), .. })
-            && self.reducer().plans[thread].waits[number];
-        if !takes && !loops {
+        let finds_out = matches!(op, Op::MapEntry { .. }) && world.shape().two_levels;
+        if finds_out || !may_wait(op, self.reducer().plans[thread].waits[number]) {
             return None;
         }
         let mut waits = true;
@@ -434,10 +455,27 @@ impl<M: Mmu> Machine<M> {
         Some(foot)
     }
 
-    /// The representative of the states that differ only by which of several
-    /// equal threads is which.
-    pub fn canonical(&self, state: State) -> State {
-        self.reducer().groups.canonical(state)
+    /// Numbers words that only count anew, but for those that are looked at in
+    /// the end.
+    #[must_use]
+    pub fn renumbering(mut self, observed: &std::collections::BTreeSet<usize>) -> Self {
+        self.counters = Counters::of(&self.world, observed);
+        self
+    }
+
+    /// Whether there are words that are numbered anew.
+    pub fn renumbers(&self) -> bool {
+        self.counters.active()
+    }
+
+    /// The representative of the states that differ only by what the values of
+    /// counters are called and, with `symmetry`, by which of several equal
+    /// threads is which.
+    pub fn canonical(&self, mut state: State, symmetry: bool) -> State {
+        if self.counters.active() {
+            state = self.counters.renumber(&self.world, state);
+        }
+        if symmetry { self.reducer().groups.canonical(state) } else { state }
     }
 
     /// Every state that has this representative.

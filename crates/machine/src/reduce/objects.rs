@@ -28,8 +28,9 @@ impl Bits {
         }
     }
 
+    #[inline]
     pub(super) fn meets(&self, other: &Bits) -> bool {
-        self.0.iter().zip(other.0).any(|(word, other)| word & other != 0)
+        self.0.iter().zip(&other.0).fold(0, |both, (word, other)| both | word & other) != 0
     }
 }
 
@@ -114,9 +115,15 @@ pub enum Kind {
     Rights,
     /// Whether an address space has been made.
     Born,
+    /// Whether a thread is inside a section, by readers and thread.
+    Reader,
+    /// Whom a thread waits for, by readers and thread.
+    Grace,
+    /// What a context has loaded.
+    Context,
 }
 
-const KINDS: usize = 14;
+const KINDS: usize = 17;
 
 /// Where the numbers of each kind begin, and how wide its rows are.
 #[derive(Debug)]
@@ -146,6 +153,9 @@ impl Objects {
             (1, shape.queues.len()),
             (spaces, pages),
             (1, spaces),
+            (shape.readers.len(), world.threads.len()),
+            (shape.readers.len(), world.threads.len()),
+            (1, shape.contexts.len()),
         ];
         let mut objects = Objects { base: [0; KINDS], width: [0; KINDS] };
         let mut next = 0;

@@ -177,7 +177,7 @@ fn same(left: &Node, right: &Node) -> bool {
 }
 
 /// Whether a step has slots, or frames, that belong to the thread's code and
-/// not to the thread.
+/// not to the thread; or puts the thread's number into a count of readers.
 fn names_the_thread(node: &Node) -> bool {
     use shootdown_step::Op;
     let Node::Step { op, .. } = node else { return false };
@@ -185,6 +185,10 @@ fn names_the_thread(node: &Node) -> bool {
         op,
         Op::Alloc { .. }
             | Op::AllocTable { .. }
+            | Op::Enter { .. }
+            | Op::Leave { .. }
+            | Op::GraceStart { .. }
+            | Op::GraceWait { .. }
             | Op::Begin { .. }
             | Op::Moment { .. }
             | Op::Return { .. }

@@ -259,6 +259,17 @@ impl Analysis<'_, '_> {
                     }
                 }
             }
+            Op::SetChildEntry { to, address, value: set, .. } => {
+                let mask = value(set).mapped(frames).unwrap_or((1 << frames) - 1);
+                for page in addresses(address) {
+                    for table in tables_of(world, *to, page) {
+                        self.found.entries[table][page] |= mask;
+                    }
+                }
+            }
+            Op::Choose { into, ways } => {
+                keep(into, Values::of((0..i64::from(*ways)).collect()));
+            }
             Op::SoftInstall { soft, address, page, .. } => {
                 let mask = frames_of(world, &value(page));
                 for at in addresses(address) {
@@ -271,14 +282,17 @@ impl Analysis<'_, '_> {
 }
 
 /// Where the results of a step are kept.
-fn results(op: &Op) -> [Option<Reg>; 2] {
+pub(super) fn results(op: &Op) -> [Option<Reg>; 2] {
     match op {
         Op::Access { into, .. }
         | Op::Lock { into, .. }
+        | Op::Enter { into, .. }
         | Op::Alloc { into, .. }
         | Op::SamePages { into, .. }
         | Op::PageRead { into, .. }
         | Op::PageCount { into, .. }
+        | Op::Pinned { into, .. }
+        | Op::Choose { into, .. }
         | Op::EntryOfTable { into, .. }
         | Op::EntryLock { into, .. }
         | Op::ReadEntry { into, .. }
@@ -295,9 +309,13 @@ fn results(op: &Op) -> [Option<Reg>; 2] {
         Op::GatherFlush { start, end, .. } => [*start, *end],
         // Written out, so that a new step with a result is not forgotten.
         Op::Fence(_)
+        | Op::Leave { .. }
+        | Op::GraceStart { .. }
+        | Op::GraceWait { .. }
         | Op::GetPage { .. }
         | Op::MoveMarks { .. }
         | Op::PutPage { .. }
+        | Op::Unpin { .. }
         | Op::CopyPage { .. }
         | Op::ClearPage { .. }
         | Op::PageWrite { .. }
@@ -314,12 +332,17 @@ fn results(op: &Op) -> [Option<Reg>; 2] {
         | Op::SoftInstall { .. }
         | Op::SoftZap { .. }
         | Op::FlushCache { .. }
+        | Op::FlushContext { .. }
+        | Op::Lazy { .. }
+        | Op::LoadRoot { .. }
+        | Op::WriteBack { .. }
         | Op::GatherStart
         | Op::GatherPage { .. }
         | Op::GatherFree
         | Op::Probe { .. }
         | Op::SetRights { .. }
         | Op::ForkEntries { .. }
+        | Op::SetChildEntry { .. }
         | Op::Born { .. }
         | Op::Begin { .. }
         | Op::Moment { .. }

@@ -47,6 +47,8 @@ pub struct Answer {
     pub what: (What, What),
     pub states: u64,
     pub ideal_states: u64,
+    /// There was a word that only counts, to the end of the search.
+    pub renumbers: bool,
     pub found: Found,
 }
 
@@ -130,7 +132,14 @@ pub fn answer(test: &Test, reductions: Reductions, most: u64, blind: &[Kind]) ->
     let ideal = make(&test.ideal, Target::Ideal, test.setting, Ideal::default(), blind);
     let legal =
         model::search(&ideal, &options, &|_| 0, &|state| outcome::comparable(&ideal, state, &list));
-    let machine = make(&test.machine, Target::Machine, test.setting, Sets::default(), blind);
+    let mut machine = make(&test.machine, Target::Machine, test.setting, Sets::default(), blind);
+    if reductions != NONE {
+        let words = list.iter().chain(&shown).filter_map(|what| match what {
+            outcome::Observable::Word(word) => Some(*word),
+            _ => None,
+        });
+        machine = machine.renumbering(&words.collect());
+    }
     let ends = |state: &_| match test.ideal.refusal {
         Some(_) => 0,
         None => {
@@ -147,6 +156,7 @@ pub fn answer(test: &Test, reductions: Reductions, most: u64, blind: &[Kind]) ->
         what: (what(&found), what(&legal)),
         states: found.states,
         ideal_states: legal.states,
+        renumbers: machine.renumbers(),
         found,
     })
 }

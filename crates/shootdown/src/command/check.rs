@@ -9,11 +9,13 @@ use shootdown_answers::LIBRARY;
 use shootdown_answers::check::{Refused, check, not_covered, read};
 use shootdown_answers::request::{MemoryModel, Request};
 use shootdown_answers::verdict::{Checked, Judgement, Status as Verdict};
+use shootdown_drift::{Recorded, Tree};
 use shootdown_explore::{Limits, Reductions};
 use shootdown_litmus::{Directories, Either, Variant, read_file, variants};
 
 use super::status::Status;
 use crate::draw::{self, Form, Paint};
+use crate::drift::withhold::withhold;
 
 /// Memory models that are offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -84,6 +86,9 @@ pub struct Setup {
     /// Remember variables that nobody reads any more
     #[arg(long)]
     pub no_forget: bool,
+    /// Keep words that only count as the numbers that they are
+    #[arg(long)]
+    pub no_renumber: bool,
 }
 
 impl Setup {
@@ -106,6 +111,7 @@ impl Setup {
             threads: self.threads.max(1),
             reductions: Reductions { fuse: !self.no_fuse, symmetry: !self.no_symmetry },
             forget_dead: !self.no_forget,
+            renumber: !self.no_renumber,
             ..Request::default()
         })
     }
@@ -150,6 +156,12 @@ pub struct Arguments {
     /// Do not look for the steps without which a clean test would not be
     #[arg(long)]
     pub no_guards: bool,
+    /// Give no verdict that rests on a function which is another in this kernel tree
+    #[arg(long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+    /// With --tree: digests that `drift --record` printed, beside those of the program
+    #[arg(long, value_name = "FILE", requires = "tree")]
+    pub digests: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -170,9 +182,16 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
     };
     request.guards = !arguments.no_guards && !arguments.all_variants;
     request.progress = progress();
+    let mut tree = match tree(arguments) {
+        Ok(tree) => tree,
+        Err(why) => {
+            eprintln!("shootdown: {why}");
+            return Status { input: true, ..status };
+        }
+    };
     let mut all = Vec::new();
     for file in &arguments.files {
-        let (checks, found) = one_file(file, arguments, &request);
+        let (checks, found) = one_file(file, arguments, &request, &mut tree);
         status = status.and(found);
         if !arguments.json {
             // A reader that has seen enough (`| head`) is no error.
@@ -193,6 +212,13 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
         }
     }
     status
+}
+
+/// The kernel tree that verdicts are withheld for, with the digests to compare.
+fn tree(arguments: &Arguments) -> Result<Option<(Tree, Recorded)>, String> {
+    let Some(folder) = &arguments.tree else { return Ok(None) };
+    let tree = Tree::open(folder).map_err(|why| why.to_string())?;
+    Ok(Some((tree, super::drift::recorded(arguments.digests.as_deref())?)))
 }
 
 /// How far a search has come, on a terminal.
@@ -231,6 +257,7 @@ fn one_file(
     file: &std::path::Path,
     arguments: &Arguments,
     request: &Request,
+    tree: &mut Option<(Tree, Recorded)>,
 ) -> (Vec<Checked>, Status) {
     let mut status = Status::default();
     let wrong = |error: &dyn std::fmt::Display| {
@@ -266,7 +293,17 @@ fn one_file(
             let checked = match read(&name, &text, &sources, variant, &request) {
                 Ok(subject) => {
                     eprint!("{}", subject.program.warnings);
-                    check(&subject, &request)
+                    let drifted = tree
+                        .as_mut()
+                        .and_then(|(tree, recorded)| withhold(&subject.program, tree, recorded));
+                    match drifted {
+                        Some((why, span)) => {
+                            let mut checked = not_covered(&subject.program, &why, span, &request);
+                            checked.judgement = Judgement::Unjudged;
+                            checked
+                        }
+                        None => check(&subject, &request),
+                    }
                 }
                 Err(Refused::NotCovered { program, why, span }) => {
                     not_covered(&program, &why, span, &request)

@@ -1,6 +1,7 @@
 //! The commands.
 
 pub mod check;
+pub mod drift;
 pub mod explain;
 pub mod merge;
 pub mod primitives;

@@ -53,6 +53,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::Iotlb => "iotlb",
         Kind::Atc => "atc",
         Kind::Tlb => "tlb",
+        Kind::RootRegister => "context",
         Kind::SoftTlb => "swtlb",
         Kind::Context => "...",
         Kind::Truth => "condition",

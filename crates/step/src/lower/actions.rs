@@ -1,8 +1,8 @@
 //! The primitives: what each row of the table is in steps.
 
 use shootdown_litmus::primitives::{
-    Action, Fence, FlushScope, Level, LockClass, LockOp, Notify, Order, Primitive, Tag, UseMark,
-    Write,
+    Action, Fence, FlushScope, Level, LockClass, LockOp, Notify, Order, Primitive, ReaderOp,
+    Readers, Tag, UseMark, Write,
 };
 use shootdown_litmus::program::{Arg, FieldId, Place, PlaceKind};
 use shootdown_litmus::{Name, Span, Type};
@@ -11,8 +11,11 @@ use super::faults::{self, Fault, Faulter};
 use super::{Binding, Builder, Cursor, Env, Result, Target, sum, unsupported};
 use crate::expr::{Expr, Reg};
 use crate::op::{Access, DirtyAct, EntryAt, LockAt, Op, Range};
-use crate::shape::ObjectShape;
+use crate::shape::{ObjectShape, ReaderDomain};
 use crate::value;
+
+/// Ways that one choice has, at most.
+const MOST_WAYS: u32 = 16;
 
 /// The arguments of a call, evaluated.
 struct Call<'a> {
@@ -67,7 +70,19 @@ impl Builder<'_, '_> {
                 }
                 Ok(())
             }
-            Action::Lock(class, op) => self.lock(at, class, op, call),
+            Action::Lock(class, op) => {
+                let interrupts = row.has(Tag::Interrupts).then(|| self.interrupts());
+                let (span, name) = (call.span, call.name.clone());
+                if let (Some(readers), LockOp::Lock) = (interrupts, op) {
+                    self.step(at, Op::Enter { into: None, readers }, span, &name);
+                }
+                self.lock(at, class, op, call)?;
+                if let (Some(readers), LockOp::Unlock) = (interrupts, op) {
+                    self.step(at, Op::Leave { readers }, span, &name);
+                }
+                Ok(())
+            }
+            Action::Reader(whose, op) => self.readers(at, whose, op, call),
             Action::PostWrite => self.post_write(at, env, call),
             Action::Flush(_) | Action::Notify(_) | Action::GatherFlush(_) => {
                 self.tells(at, row.action, call)
@@ -92,6 +107,7 @@ impl Builder<'_, '_> {
             | Action::EntryPage(_)
             | Action::PageIndex
             | Action::Same
+            | Action::Bound(_)
             | Action::Nothing => {
                 self.pure(at, row.action, call);
                 Ok(())
@@ -172,6 +188,67 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
+    fn interrupts(&mut self) -> usize {
+        self.cx.shape.readers(ReaderDomain::Interrupts)
+    }
+
+    fn readers(
+        &mut self,
+        at: &mut Cursor,
+        whose: Readers,
+        op: ReaderOp,
+        call: Call<'_>,
+    ) -> Result<()> {
+        let domain = match whose {
+            Readers::Rcu => ReaderDomain::Rcu,
+            Readers::Interrupts => ReaderDomain::Interrupts,
+            Readers::Srcu => {
+                let lock = call.value(0).constant().and_then(|at| usize::try_from(at - 1).ok());
+                match lock.filter(|lock| *lock < self.cx.shape.locks.len()) {
+                    Some(lock) => ReaderDomain::Srcu(lock),
+                    None => {
+                        let why = "an `srcu_struct` that is chosen while the test runs";
+                        return unsupported(why, call.span);
+                    }
+                }
+            }
+        };
+        let readers = self.cx.shape.readers(domain);
+        match op {
+            ReaderOp::Enter => {
+                let op = Op::Enter { into: call.into, readers };
+                self.step(at, op, call.span, &call.name);
+            }
+            ReaderOp::Leave => {
+                self.step(at, Op::Leave { readers }, call.span, &call.name);
+            }
+            ReaderOp::Synchronize => self.grace(at, readers, None, call.span, &call.name),
+        }
+        Ok(())
+    }
+
+    /// Waits for readers that are inside now.
+    fn grace(
+        &mut self,
+        at: &mut Cursor,
+        readers: usize,
+        space: Option<usize>,
+        span: Span,
+        name: &Name,
+    ) {
+        self.step(at, Op::GraceStart { readers, space }, span, name);
+        self.step(at, Op::GraceWait { readers }, span, name);
+    }
+
+    /// A flush that is sent as an interrupt: processors that have them off take
+    /// it when they turn them on.
+    pub(super) fn interrupt_for_flush(&mut self, at: &mut Cursor, span: Span, name: &Name) {
+        let known = self.cx.shape.readers.iter().position(|d| *d == ReaderDomain::Interrupts);
+        if let (Some(readers), true) = (known, self.cx.dials.flush_by_ipi) {
+            self.grace(at, readers, Some(self.space), span, name);
+        }
+    }
+
     /// Flushes and notifications, with the callbacks that they run.
     fn tells(&mut self, at: &mut Cursor, action: Action, call: Call<'_>) -> Result<()> {
         let (span, name) = (call.span, &call.name);
@@ -195,8 +272,16 @@ impl Builder<'_, '_> {
                 Ok(())
             }
             Action::Notify(Notify::Range) => self.tell(at, &start, &end, span),
+            Action::Notify(Notify::Release) => {
+                let (start, end) = (Expr::Const(1), self.last_address());
+                self.callbacks(at, &["release"], &start, &end, None, span)
+            }
+            Action::GatherFlush(_) if self.cx.shape.cpus_have_contexts => {
+                super::calls::flush_without_a_tlb(name, span)
+            }
             Action::GatherFlush(frees) => {
                 let (first, last) = (self.register(Type::VirtAddr), self.register(Type::VirtAddr));
+                self.interrupt_for_flush(at, span, name);
                 let op = Op::GatherFlush { space: self.space, start: Some(first), end: Some(last) };
                 self.step(at, op, span, name);
                 // Until 6.5 with a call of its own, since 6.6 from the flush.
@@ -449,6 +534,8 @@ impl Builder<'_, '_> {
                 first(),
                 Box::new(Expr::Const(value::address_of_page(0))),
             ),
+            Action::Bound(false) => Expr::Const(value::address_of_page(0)),
+            Action::Bound(true) => self.last_address(),
             _ => Expr::Const(0),
         };
         self.set(at, into, value.folded());
@@ -460,8 +547,11 @@ impl Builder<'_, '_> {
         let (space, name) = (self.space, call.name.clone());
         let (start, end) = match action {
             // The first argument is the TLB or the queue.
-            Action::FlushTlb | Action::SoftZap => self.range(call.values.get(1..).unwrap_or(&[])),
-            Action::Post => self.range(call.values.get(2..).unwrap_or(&[])),
+            Action::FlushTlb(_) | Action::SoftZap | Action::FlushContext => {
+                self.range(call.values.get(1..).unwrap_or(&[]))
+            }
+            Action::Post(_) | Action::FlushTag => self.range(call.values.get(2..).unwrap_or(&[])),
+            Action::PostTag => self.range(call.values.get(3..).unwrap_or(&[])),
             _ => (Expr::Const(0), Expr::Const(0)),
         };
         let range = Range { start, end };
@@ -497,15 +587,22 @@ impl Builder<'_, '_> {
                 Op::Dirty { into, page: call.value(0), act }
             }
             Action::MoveMarks => Op::MoveMarks { to: call.value(0), from: call.value(1) },
+            Action::Pinned => Op::Pinned { into, page: call.value(0) },
+            Action::Unpin => {
+                self.step(at, Op::Unpin { page: call.value(0) }, span, &name);
+                Op::PutPage { page: call.value(0) }
+            }
             Action::AllocTable => Op::AllocTable { into, site: self.table_site(span) },
             Action::FreeTable => Op::FreeTable { table: call.value(0) },
-            Action::Post => {
-                let (queue, cache) =
-                    (self.object(&call.value(0), span)?, self.object(&call.value(1), span)?);
-                let (ObjectShape::Queue(queue), ObjectShape::Cache(cache)) = (queue, cache) else {
-                    return unsupported("this is not a queue and a TLB", span);
+            Action::Post(_) | Action::PostTag => {
+                let leaf = action == Action::Post(true);
+                let tag = (action == Action::PostTag).then(|| call.value(2));
+                let queue = self.object(&call.value(0), span)?;
+                let (cache, count) = self.caches(&call.value(1), tag.is_some(), span)?;
+                let ObjectShape::Queue(queue) = queue else {
+                    return unsupported("this is not a queue", span);
                 };
-                Op::Post { queue, cache, range }
+                Op::Post { queue, cache, count, tag, range, leaf }
             }
             Action::Sync => {
                 let ObjectShape::Queue(queue) = self.object(&call.value(0), span)? else {
@@ -538,15 +635,57 @@ impl Builder<'_, '_> {
                     _ => Op::ExchangeEntry { into, entry, expected: None, value: new },
                 }
             }
-            Action::FlushTlb => {
-                let ObjectShape::Cache(cache) = self.object(&call.value(0), span)? else {
-                    return unsupported("this is not a TLB", span);
+            Action::FlushTlb(_) | Action::FlushTag => {
+                let leaf = action == Action::FlushTlb(true);
+                let tag = (action == Action::FlushTag).then(|| call.value(1));
+                let ranged = call.values.len() > 1 + usize::from(tag.is_some());
+                let (cache, count) = self.caches(&call.value(0), tag.is_some(), span)?;
+                Op::FlushCache { cache, count, tag, range: ranged.then_some(range), leaf }
+            }
+            Action::LoadRoot { .. }
+            | Action::ClearRoot
+            | Action::Lazy(_)
+            | Action::FlushContext => {
+                let ObjectShape::Context(context) = self.object(&call.value(0), span)? else {
+                    return unsupported("this is not a context", span);
                 };
-                Op::FlushCache { cache, range: (call.values.len() > 1).then_some(range) }
+                match action {
+                    Action::Lazy(lazy) => Op::Lazy { context, lazy },
+                    Action::FlushContext => {
+                        let range = (call.values.len() > 1).then_some(range);
+                        Op::FlushContext { context, range }
+                    }
+                    Action::LoadRoot { flush } => {
+                        let space = call.value(1).constant();
+                        let space = space.and_then(|space| usize::try_from(space - 1).ok());
+                        if space.is_none() {
+                            return unsupported(
+                                "an address space that is chosen while the test runs",
+                                span,
+                            );
+                        }
+                        Op::LoadRoot { context, space, tag: call.value(2), flush }
+                    }
+                    _ => {
+                        let tag = Expr::Const(0);
+                        Op::LoadRoot { context, space: None, tag, flush: false }
+                    }
+                }
+            }
+            Action::WriteBack(level) => {
+                let pointer = call.value(0);
+                let entry = match level {
+                    Level::Pte => EntryAt::Lower(pointer),
+                    Level::Pmd => EntryAt::Upper(pointer),
+                };
+                Op::WriteBack { entry }
             }
             Action::GatherStart => Op::GatherStart,
             Action::GatherPage => Op::GatherPage { page: call.value(0) },
             Action::PageBehind(write) => {
+                if self.cx.shape.agents[self.thread].context.is_some() {
+                    self.refuse(format!("`{name}` is called by a thread with a context"), span);
+                }
                 let address = call.value(0);
                 let op = Op::PageBehind { into, address: address.clone(), space, write };
                 let node = self.step(at, op, span, &name);
@@ -578,6 +717,15 @@ impl Builder<'_, '_> {
                 };
                 Op::ForkEntries { from: space, to, address: call.values.get(1).cloned() }
             }
+            Action::SetChildEntry => {
+                let Some(to) = call.value(0).constant().and_then(|to| usize::try_from(to - 1).ok())
+                else {
+                    return unsupported("a child that is chosen while the test runs", span);
+                };
+                let (address, value) = (call.value(1), call.value(2));
+                Op::SetChildEntry { from: space, to, address, value }
+            }
+            Action::Choose => return self.choose(at, &call),
             Action::User(user) => return self.user_call(at, user, call.values, into, span),
             Action::Warn => {
                 let condition = call.value(0);
@@ -594,6 +742,42 @@ impl Builder<'_, '_> {
         };
         self.step(at, op, span, &name);
         Ok(())
+    }
+
+    /// A choice is an input: an end of the machine is compared with the ends of
+    /// ideal memory that chose the same. So what was chosen is a variable of the
+    /// thread, whatever the text makes of it. Code that ideal memory does not
+    /// have (under a contract, in a handler) has to be right whichever way it
+    /// goes, and needs none.
+    fn choose(&mut self, at: &mut Cursor, call: &Call<'_>) -> Result<()> {
+        let ways = call.value(0).constant().and_then(|ways| u32::try_from(ways).ok());
+        let Some(ways) = ways.filter(|ways| (1..=MOST_WAYS).contains(ways)) else {
+            let why = format!("`choose` takes a constant from 1 to {MOST_WAYS}");
+            return unsupported(why, call.span);
+        };
+        let chosen = self.register(Type::Int);
+        let node = self.step(at, Op::Choose { into: Some(chosen), ways }, call.span, &call.name);
+        if self.promised == 0 && self.handlers.is_empty() {
+            let kept = self.register(Type::Int);
+            self.set(at, kept, Expr::Reg(chosen));
+            self.choices.push(super::Choice { node, kept, span: call.span });
+        }
+        if let Some(into) = call.into {
+            self.set(at, into, Expr::Reg(chosen));
+        }
+        Ok(())
+    }
+
+    /// The caches of a TLB. Who names a tag wants them to have tags.
+    fn caches(&self, tlb: &Expr, tagged: bool, span: Span) -> Result<(usize, usize)> {
+        match self.object(tlb, span)? {
+            ObjectShape::Tagged(first, tags) => Ok((first, tags)),
+            ObjectShape::Cache(_) if tagged => {
+                unsupported("a tag of a TLB that has none; declare it with `: tags 2`", span)
+            }
+            ObjectShape::Cache(cache) => Ok((cache, 1)),
+            _ => unsupported("this is not a TLB", span),
+        }
     }
 
     fn words(&mut self, index: &Expr) {
@@ -679,6 +863,8 @@ fn touches_tables(row: &Primitive) -> bool {
             | Action::SoftExchange
             | Action::Populate
             | Action::ForkEntry
+            | Action::SetChildEntry
+            | Action::Pinned
             | Action::FreeTable
             | Action::SoftInstall
     )

@@ -59,11 +59,13 @@ impl Builder<'_, '_> {
             self.step(at, Op::Begin { contract: number, arguments: wanted }, span, name);
         }
         match self.cx.target {
-            Target::Machine => self.inline(at, id, env, into)?,
+            Target::Machine => {
+                self.promised += 1;
+                let inlined = self.inline(at, id, env, into);
+                self.promised -= 1;
+                inlined?;
+            }
             Target::Ideal => {
-                if contract.kind == ContractKind::LazyFree {
-                    self.refuse("`lazyfree` is not specified yet", contract.span);
-                }
                 if !silent {
                     self.step(at, Op::Moment { contract: number }, span, name);
                 }
@@ -229,8 +231,14 @@ impl Builder<'_, '_> {
         span: Span,
         name: &Name,
     ) -> Result<()> {
+        if self.cx.shape.cpus_have_contexts {
+            return flush_without_a_tlb(name, span);
+        }
         let (start, end) = range.clone().unwrap_or((Expr::Const(1), self.last_address()));
         let range = range.map(|(start, end)| crate::op::Range { start, end });
+        if !local {
+            self.interrupt_for_flush(at, span, name);
+        }
         self.step(at, Op::FlushCpu { space: self.space, range, local }, span, name);
         if self.cx.dials.cpu_flush_notifies && !local {
             self.tell(at, &start, &end, span)?;
@@ -263,4 +271,14 @@ impl Builder<'_, '_> {
             [] => (Expr::Const(1), self.last_address()),
         }
     }
+}
+
+/// Where CPUs have contexts, which of them a flush reaches is what the test is
+/// about.
+pub(super) fn flush_without_a_tlb<T>(name: &Name, span: Span) -> Result<T> {
+    let why = format!(
+        "`{name}` does not say which CPUs it reaches, and CPUs have contexts here; write \
+         `tlb_flush_tag(TLB, tag)` or `flush_context(context)` for each"
+    );
+    unsupported(why, span)
 }

@@ -67,12 +67,28 @@ impl Builder<'_, '_> {
         name: &Name,
     ) -> Result<()> {
         let write = access.writes();
+        let agent = &self.cx.shape.agents[self.thread];
+        let domain = agent.cpu && self.cx.shape.domains[agent.space];
         let word = pointer.constant().is_some_and(|pointer| pointer >= WORD_BASE);
+        if domain && !word {
+            return unsupported("an access of a CPU through a domain, which no CPU loads", span);
+        }
         if let Some(highest) = index.constant()
             && !word
         {
             let words = &mut self.cx.shape.words_per_frame;
             *words = (*words).max(usize::try_from(highest).unwrap_or(0) + 1);
+        }
+        if !word
+            && self.cx.shape.cpus_have_contexts
+            && matches!(self.cx.program.threads[self.thread].agent, Agent::Cpu(_))
+        {
+            let thread = &self.cx.program.threads[self.thread].name;
+            let why = format!(
+                "{thread} uses memory through a translation and has no context, as other CPUs of \
+                 this test have; write `{thread}@c`"
+            );
+            return super::unsupported(why, span);
         }
         let address = pointer.clone();
         let node = self.step(at, Op::Access { into, pointer, index, access }, span, name);
@@ -92,11 +108,11 @@ impl Builder<'_, '_> {
         };
         let fits = |who: FaultSource| match (program.threads[self.thread].agent, who) {
             (_, who) if whose == Faulter::Kernel => who == FaultSource::Cpu,
-            (Agent::Cpu(_), FaultSource::Cpu) => true,
+            (Agent::Cpu(_) | Agent::Context(_), FaultSource::Cpu) => true,
             (Agent::Device(device), FaultSource::Object(object)) => {
                 object == device || tlb_of(device.0) == Some(object)
             }
-            (Agent::Guest(tlb), FaultSource::Object(object)) => object == tlb,
+            (Agent::Guest(own) | Agent::Context(own), FaultSource::Object(object)) => object == own,
             _ => false,
         };
         program.faults.iter().find(|fault| fits(fault.who)).map(|fault| fault.handler)

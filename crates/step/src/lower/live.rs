@@ -79,7 +79,9 @@ impl Graph {
                             *node = Node::Jump(if value != 0 { *yes } else { *no });
                         }
                     }
-                    Node::Step { op, .. } => operands(op, &mut |value| substitute(value, &known)),
+                    Node::Step { op, .. } => {
+                        operands_mut(op, &mut |value| substitute(value, &known))
+                    }
                     _ => {}
                 }
             }
@@ -167,7 +169,7 @@ impl Graph {
                                 live.remove(reg);
                             }
                         });
-                        visit(op, &mut |value| value.registers(&mut |reg| live.insert(reg)));
+                        operands(op, &mut |value| value.registers(&mut |reg| live.insert(reg)));
                     }
                     Node::Jump(_) | Node::End => {}
                 }
@@ -203,7 +205,7 @@ impl Graph {
                 }
                 Node::Branch { condition, .. } => condition.registers(&mut seen),
                 Node::Step { op, .. } => {
-                    visit(op, &mut |value| value.registers(&mut seen));
+                    operands(op, &mut |value| value.registers(&mut seen));
                     results(op, &mut seen);
                 }
                 _ => {}
@@ -273,7 +275,7 @@ impl Graph {
             Node::Branch { condition, .. } => condition.registers(&mut |r| read |= r == reg),
             Node::Step { op, .. } => {
                 results(op, &mut |r| set |= r == reg);
-                visit(op, &mut |value| value.registers(&mut |r| read |= r == reg));
+                operands(op, &mut |value| value.registers(&mut |r| read |= r == reg));
             }
             _ => {}
         }
@@ -309,7 +311,7 @@ impl Graph {
                     let mut defined = false;
                     results(op, &mut |r| defined |= r == reg);
                     used &= !(defined && fault.is_none());
-                    visit(op, &mut |value| value.registers(&mut |r| used |= r == reg));
+                    operands(op, &mut |value| value.registers(&mut |r| used |= r == reg));
                 }
                 if used {
                     needed.push(name(reg));
@@ -320,7 +322,7 @@ impl Graph {
             steps.push(at);
             if let Node::Step { op, number: own, .. } = &mut self.nodes[at] {
                 *own = number;
-                operands(op, &mut |value| value.rename(&name));
+                operands_mut(op, &mut |value| value.rename(&name));
                 rename_results(op, &name);
             }
         }
@@ -395,7 +397,7 @@ fn substitute(value: &mut Expr, known: &HashMap<Reg, i64>) {
     *value = std::mem::replace(value, Expr::Const(0)).folded();
 }
 
-fn successors(node: &Node) -> Vec<NodeId> {
+pub(super) fn successors(node: &Node) -> Vec<NodeId> {
     match node {
         Node::Step { next, fault, .. } => fault.iter().copied().chain([*next]).collect(),
         Node::Set { next, .. } | Node::Jump(next) => vec![*next],
@@ -405,7 +407,7 @@ fn successors(node: &Node) -> Vec<NodeId> {
 }
 
 /// Calls `each` with every expression of a step.
-pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
+pub(super) fn operands_mut(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
     let range = |range: &mut Range, each: &mut dyn FnMut(&mut Expr)| {
         each(&mut range.start);
         each(&mut range.end);
@@ -439,6 +441,8 @@ pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         | Op::ClearPage { page }
         | Op::PageCount { page, .. }
         | Op::Dirty { page, .. }
+        | Op::Unpin { page }
+        | Op::Pinned { page, .. }
         | Op::GatherPage { page } => each(page),
         Op::CopyPage { to, from } | Op::MoveMarks { to, from } => {
             each(to);
@@ -470,6 +474,7 @@ pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         | Op::ReadEntry { entry: at, .. }
         | Op::ClearEntry { entry: at, .. }
         | Op::Flags { entry: at, .. }
+        | Op::WriteBack { entry: at }
         | Op::WriteProtectEntry { entry: at } => entry(at, each),
         Op::ExchangeEntry { entry: at, expected, value, .. } => {
             entry(at, each);
@@ -486,12 +491,23 @@ pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         }
         Op::PostWrite { value, .. } => each(value),
         Op::FreeTable { table } => each(table),
-        Op::FlushCpu { range: at, .. } | Op::FlushCache { range: at, .. } => {
+        Op::FlushCpu { range: at, .. } | Op::FlushContext { range: at, .. } => {
             if let Some(at) = at {
                 range(at, each);
             }
         }
-        Op::Post { range: at, .. } | Op::SoftZap { range: at, .. } => range(at, each),
+        Op::FlushCache { range: at, tag, .. } => {
+            tag.iter_mut().for_each(&mut *each);
+            if let Some(at) = at {
+                range(at, each);
+            }
+        }
+        Op::Post { range: at, tag, .. } => {
+            tag.iter_mut().for_each(&mut *each);
+            range(at, each);
+        }
+        Op::LoadRoot { tag, .. } => each(tag),
+        Op::SoftZap { range: at, .. } => range(at, each),
         Op::SoftInstall { address, page, rights, .. } => {
             each(address);
             each(page);
@@ -502,11 +518,21 @@ pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
             each(rights);
         }
         Op::ForkEntries { address, .. } => address.iter_mut().for_each(each),
+        Op::SetChildEntry { address, value, .. } => {
+            each(address);
+            each(value);
+        }
         Op::Begin { arguments, .. } => arguments.iter_mut().for_each(each),
         Op::Warn { condition } => each(condition),
         Op::Fence(_)
+        | Op::Enter { .. }
+        | Op::Leave { .. }
+        | Op::GraceStart { .. }
+        | Op::GraceWait { .. }
+        | Op::Lazy { .. }
         | Op::Alloc { .. }
         | Op::AllocTable { .. }
+        | Op::Choose { .. }
         | Op::RangeOpen { .. }
         | Op::RangeClose { .. }
         | Op::Sync { .. }
@@ -520,10 +546,11 @@ pub(super) fn operands(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
     }
 }
 
-fn visit(op: &Op, each: &mut dyn FnMut(&Expr)) {
+/// Calls `each` with every expression that a step computes.
+pub fn operands(op: &Op, each: &mut dyn FnMut(&Expr)) {
     // One list of the fields is enough to keep right.
     let mut copy = op.clone();
-    operands(&mut copy, &mut |value| each(value));
+    operands_mut(&mut copy, &mut |value| each(value));
 }
 
 /// Where a step's results go.
@@ -531,6 +558,7 @@ fn slots(op: &mut Op) -> Vec<&mut Option<Reg>> {
     match op {
         Op::Access { into, .. }
         | Op::Lock { into, .. }
+        | Op::Enter { into, .. }
         | Op::Alloc { into, .. }
         | Op::SamePages { into, .. }
         | Op::PageRead { into, .. }
@@ -538,6 +566,8 @@ fn slots(op: &mut Op) -> Vec<&mut Option<Reg>> {
         | Op::Dirty { into, .. }
         | Op::Flags { into, .. }
         | Op::ExchangeEntry { into, .. }
+        | Op::Pinned { into, .. }
+        | Op::Choose { into, .. }
         | Op::EntryOfTable { into, .. }
         | Op::EntryLock { into, .. }
         | Op::ReadEntry { into, .. }

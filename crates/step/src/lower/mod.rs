@@ -11,12 +11,13 @@
 
 mod actions;
 mod calls;
+mod contexts;
 mod faults;
-mod live;
+pub(crate) mod live;
 
 use std::collections::HashMap;
 
-use shootdown_litmus::primitives::Order;
+use shootdown_litmus::primitives::{Order, Primitive};
 use shootdown_litmus::program::{
     Body, Expr as TextExpr, ExprKind, FieldId, Function, FunctionId, OpKind, Place, PlaceKind,
 };
@@ -26,7 +27,7 @@ use crate::code::{ContractCall, Node, NodeId, Refusal, Site, ThreadCode, Variabl
 use crate::expr::{Expr, Reg};
 use crate::memory::MemoryModel;
 use crate::op::{Access, Op};
-use crate::shape::{ObjectShape, Shape};
+use crate::shape::{ObjectShape, ReaderDomain, Shape};
 
 /// What the steps are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,10 +47,12 @@ pub struct Dials {
     pub cpu_flush_notifies: bool,
     /// `range_end` tells them (until 6.5).
     pub range_end_invalidates: bool,
+    /// A CPU flush is sent as an interrupt.
+    pub flush_by_ipi: bool,
 }
 
 /// A program as steps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lowered {
     /// What there is.
     pub shape: Shape,
@@ -104,6 +107,10 @@ pub fn lower(program: &Program, target: Target, dials: Dials) -> Result<Lowered>
         tables: HashMap::new(),
     };
     lowering.shape.two_levels |= lowering.uses_upper_entries();
+    if lowering.turns_interrupts_off() {
+        // Known before the first flush is written out.
+        lowering.shape.readers(ReaderDomain::Interrupts);
+    }
     if target == Target::Ideal {
         lowering.zero_frames();
     }
@@ -119,7 +126,9 @@ pub fn lower(program: &Program, target: Target, dials: Dials) -> Result<Lowered>
         let rest = if frame.site.is_some() { None } else { Some(0) };
         frame.words.resize(shape.words_per_frame, rest);
     }
-    Ok(Lowered { shape, threads, contracts, refusal, notes })
+    let mut lowered = Lowered { shape, threads, contracts, refusal, notes };
+    contexts::admit(&mut lowered, program, target, dials)?;
+    Ok(lowered)
 }
 
 /// Ideal memory: what a call leaves behind has words of its own.
@@ -160,12 +169,24 @@ struct Lowering<'p> {
 }
 
 impl Lowering<'_> {
-    fn uses_upper_entries(&self) -> bool {
-        use shootdown_litmus::primitives::{Action, Level};
+    /// Whether the text calls a primitive of this sort anywhere.
+    fn calls(&self, which: impl Fn(&Primitive) -> bool) -> bool {
         let bodies = self.program.functions.iter().map(|function| &function.body);
         let threads = self.program.threads.iter().map(|thread| &thread.body);
-        bodies.chain(threads).flat_map(|body| &body.ops).any(|op| match &op.kind {
-            OpKind::Primitive { primitive, .. } => matches!(
+        let mut ops = bodies.chain(threads).flat_map(|body| &body.ops);
+        ops.any(|op| matches!(&op.kind, OpKind::Primitive { primitive, .. } if which(primitive)))
+    }
+
+    fn turns_interrupts_off(&self) -> bool {
+        use shootdown_litmus::primitives::{Action, ReaderOp, Readers, Tag};
+        let off = Action::Reader(Readers::Interrupts, ReaderOp::Enter);
+        self.calls(|row| row.action == off || row.has(Tag::Interrupts))
+    }
+
+    fn uses_upper_entries(&self) -> bool {
+        use shootdown_litmus::primitives::{Action, Level};
+        self.calls(|primitive| {
+            matches!(
                 primitive.action,
                 Action::Populate
                     | Action::AllocTable
@@ -175,9 +196,9 @@ impl Lowering<'_> {
                     | Action::WriteProtectEntry(Level::Pmd)
                     | Action::TestAndClear(Level::Pmd, _)
                     | Action::ExchangeEntry(Level::Pmd)
+                    | Action::WriteBack(Level::Pmd)
                     | Action::ClearEntry { level: Level::Pmd, .. }
-            ),
-            _ => false,
+            )
         })
     }
 
@@ -227,6 +248,19 @@ struct Builder<'l, 'p> {
     handlers: Vec<FunctionId>,
     /// Results that only a contract could know.
     unknown: Vec<(Reg, Span, Name)>,
+    /// Functions with a contract that are being written out.
+    promised: usize,
+    /// Choices that ideal memory makes as well.
+    choices: Vec<Choice>,
+}
+
+/// A choice of a thread.
+#[derive(Clone, Debug)]
+struct Choice {
+    node: NodeId,
+    /// Where what was chosen stays.
+    kept: Reg,
+    span: Span,
 }
 
 /// Where the next node goes.
@@ -245,6 +279,8 @@ impl<'l, 'p> Builder<'l, 'p> {
             functions: Vec::new(),
             handlers: Vec::new(),
             unknown: Vec::new(),
+            promised: 0,
+            choices: Vec::new(),
         }
     }
 
@@ -275,6 +311,18 @@ impl<'l, 'p> Builder<'l, 'p> {
                 number,
             });
         }
+        for (at, choice) in std::mem::take(&mut self.choices).into_iter().enumerate() {
+            if self.leads_back(choice.node) {
+                // Only the last of several choices would be compared.
+                self.refuse("a choice in a loop is not compared with ideal memory", choice.span);
+            }
+            variables.push(Variable {
+                local: u32::MAX,
+                name: format!("choice{}", at + 1).into(),
+                register: Some(choice.kept),
+                number: true,
+            });
+        }
         let mut initial = Vec::new();
         for (local, value) in &thread.init {
             if let Binding::Value(Expr::Reg(reg)) = &env.locals[local.index()] {
@@ -292,6 +340,21 @@ impl<'l, 'p> Builder<'l, 'p> {
             self.cx.refusal.get_or_insert(Refusal { why, span });
         }
         Ok(code)
+    }
+
+    /// Whether a node can be reached from itself.
+    fn leads_back(&self, node: NodeId) -> bool {
+        let mut seen = vec![false; self.nodes.len()];
+        let mut open = live::successors(&self.nodes[node]);
+        while let Some(at) = open.pop() {
+            if at == node {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[at], true) {
+                open.extend(live::successors(&self.nodes[at]));
+            }
+        }
+        false
     }
 
     fn refuse(&mut self, why: impl Into<String>, span: Span) {

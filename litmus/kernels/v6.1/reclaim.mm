@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// shootdown-litmus 1
+// Reclaim takes a page away from whoever has it mapped, by its reverse map. The
+// page's lock is held; the caller has a reference, writes the page out and frees
+// it. The swap entry that is left behind is an empty entry here.
+
+#include <kernel/v6.1/era>
+
+// An anonymous page: told under the lock. With batching the flush of the CPUs
+// waits for try_to_unmap_flush; the secondary TLBs do not.
+__from("v6.1.192", "mm/rmap.c", try_to_unmap_one)
+__from("v6.1.192", "mm/pgtable-generic.c", ptep_clear_flush)
+static int try_to_unmap_one(unsigned long va, struct page *page)
+{
+    spinlock_t *ptl;
+    int mapped;
+    pte_t *pte;
+
+    mmu_notifier_invalidate_range_start(va);
+    pte = pte_offset_map_lock(va, &ptl);
+    mapped = pte_page(ptep_get(pte)) == page;
+    if (mapped) {
+        ptep_clear_flush(pte);
+        mmu_notifier_invalidate_range(va);
+        put_page(page);                 // what the entry had
+    }
+    pte_unmap_unlock(pte, ptl);
+    mmu_notifier_invalidate_range_end(va);
+    return mapped;
+}
+
+// A page of a file: told at range_end. The page cache has it until the caller
+// takes it out.
+__from("v6.1.192", "mm/rmap.c", try_to_unmap_one)
+static int try_to_unmap_file(unsigned long va, struct page *page)
+{
+    spinlock_t *ptl;
+    int mapped;
+    pte_t *pte;
+
+    mmu_notifier_invalidate_range_start(va);
+    pte = pte_offset_map_lock(va, &ptl);
+    mapped = pte_page(ptep_get(pte)) == page;
+    if (mapped) {
+        ptep_clear_flush(pte);
+        put_page(page);
+    }
+    pte_unmap_unlock(pte, ptl);
+    mmu_notifier_invalidate_range_end(va);
+    return mapped;
+}
+
+__from("v6.1.192", "mm/rmap.c", try_to_unmap_one)
+__from("v6.1.192", "mm/rmap.c", set_tlb_ubc_flush_pending)
+static int try_to_unmap_batched(unsigned long va, struct page *page)
+{
+    spinlock_t *ptl;
+    int mapped;
+    pte_t *pte;
+
+    mmu_notifier_invalidate_range_start(va);
+    pte = pte_offset_map_lock(va, &ptl);
+    mapped = pte_page(ptep_get(pte)) == page;
+    if (mapped) {
+        ptep_get_and_clear(pte);        // the CPUs: try_to_unmap_flush
+        mmu_notifier_invalidate_range(va);
+        put_page(page);
+    }
+    pte_unmap_unlock(pte, ptl);
+    mmu_notifier_invalidate_range_end(va);
+    return mapped;
+}
+
+__from("v6.1.192", "mm/rmap.c", try_to_unmap_flush)
+__from("v6.1.192", "arch/x86/mm/tlb.c", arch_tlbbatch_flush)
+static void try_to_unmap_flush(void)
+{
+    flush_tlb_mm();
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// shootdown-litmus 1
+// A huge entry becomes a table of small ones for the same pages. The secondary
+// TLBs are not told: what they hold of the huge page leads to the same place,
+// and whoever changes a small entry later tells them of its address.
+
+#include <kernel/v6.1/era>
+
+// `va` and `second` are the pages of the block; all others are like them.
+__from("v6.1.192", "mm/huge_memory.c", __split_huge_pmd_locked)
+__from("v6.1.192", "mm/pgtable-generic.c", pmdp_invalidate)
+static void __split_huge_pmd_locked(pmd_t *pmd, struct page *table, unsigned long va,
+                                    unsigned long second)
+{
+    pgprot_t rights;
+    pmd_t old;
+
+    old = pmdp_invalidate(pmd);
+    rights = pmd_write(old) ? RW : RO;
+    set_pte_at(pte_offset_table(table, va), mk_pte(pmd_page(old), rights));
+    set_pte_at(pte_offset_table(table, second), mk_pte(pmd_page(old) + 1, rights));
+    smp_wmb();
+    pmd_populate(pmd, table);
+}
+
+__from("v6.1.192", "mm/huge_memory.c", __split_huge_pmd)
+__implements(nop)
+static void __split_huge_pmd(unsigned long va, unsigned long second)
+{
+    struct page *table = pte_alloc_one();   // it was deposited with the huge page
+    pmd_t *pmd = pmd_offset(va);
+    spinlock_t *ptl;
+
+    mmu_notifier_invalidate_range_start(va, second + 1);
+    ptl = pmd_lock(pmd);
+    if (pmd_trans_huge(pmdp_get(pmd)))
+        __split_huge_pmd_locked(pmd, table, va, second);
+    spin_unlock(ptl);
+    mmu_notifier_invalidate_range_only_end(va, second + 1);
+}
+
+// With `freeze` the small entries are migration entries, so that the pages can
+// be taken. It runs inside of the range of try_to_migrate_one, whose range_end
+// tells of it: this one does not.
+__from("v6.1.192", "mm/huge_memory.c", __split_huge_pmd_locked)
+__from("v6.1.192", "mm/huge_memory.c", __split_huge_pmd)
+__from("v6.1.192", "mm/huge_memory.c", split_huge_pmd_address)
+static struct page *split_huge_pmd_freeze(unsigned long va, unsigned long second)
+{
+    struct page *table = pte_alloc_one();
+    pmd_t *pmd = pmd_offset(va);
+    spinlock_t *ptl;
+    pmd_t old;
+
+    mmu_notifier_invalidate_range_start(va, second + 1);
+    ptl = pmd_lock(pmd);
+    old = pmdp_invalidate(pmd);
+    pmd_populate(pmd, table);
+    spin_unlock(ptl);
+    mmu_notifier_invalidate_range_only_end(va, second + 1);
+    return pmd_page(old);
+}

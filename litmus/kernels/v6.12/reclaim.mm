@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// shootdown-litmus 1
+// Reclaim takes a page away from whoever has it mapped, by its reverse map. The
+// page's lock is held; the caller has a reference, writes the page out and frees
+// it. The swap entry that is left behind is an empty entry here. Batching is left
+// out: there the secondary TLBs are told when a page joins the batch, and the
+// flush of the CPUs at its end tells nobody, for which there is no word here.
+
+#include <kernel/v6.12/era>
+
+__from("v6.12.117", "mm/rmap.c", try_to_unmap_one)
+__from("v6.12.117", "mm/pgtable-generic.c", ptep_clear_flush)
+static int try_to_unmap_one(unsigned long va, struct page *page)
+{
+    spinlock_t *ptl;
+    int mapped;
+    pte_t *pte;
+
+    mmu_notifier_invalidate_range_start(va);
+    pte = pte_offset_map_lock(va, &ptl);
+    mapped = pte_page(ptep_get(pte)) == page;
+    if (mapped) {
+        ptep_clear_flush(pte);
+        folio_put(page);                // what the entry had
+    }
+    pte_unmap_unlock(pte, ptl);
+    mmu_notifier_invalidate_range_end(va);
+    return mapped;
+}
+
+// Pages of files are told of in the same way.
+__from("v6.12.117", "mm/rmap.c", try_to_unmap_one)
+static int try_to_unmap_file(unsigned long va, struct page *page)
+{
+    return try_to_unmap_one(va, page);
+}
