@@ -96,7 +96,16 @@ impl Naive {
 
     /// Every way in which a cache that is asked for a page gets an answer from
     /// what it fills from.
-    fn ask(&self, world: &World, state: &State, cache: usize, page: usize, each: Asked<'_>) {
+    /// What walks from other roots under the same tag bring is kept, and answers
+    /// nobody who asks with a root of his own.
+    fn ask(
+        &self,
+        world: &World,
+        state: &State,
+        (cache, own): (usize, Option<usize>),
+        page: usize,
+        each: Asked<'_>,
+    ) {
         let mut give = |entry: Entry, place: Option<Slot>, mut after: State| {
             self.keep(world, &mut after, cache, page, entry);
             each(entry, place, after);
@@ -114,11 +123,13 @@ impl Naive {
                 for entry in self.held(world, state, source, page) {
                     give(entry, None, state.clone());
                 }
-                self.ask(world, state, source, page, &mut give);
+                self.ask(world, state, (source, own), page, &mut give);
             }
             Source::Table | Source::Roots => {
                 let pointers = self.caches[cache].pointers.get(block).copied();
-                for space in spaces(world, state, cache) {
+                let mut roots = spaces(world, state, cache);
+                roots.retain(|space| own.is_none_or(|own| own == *space));
+                for space in roots {
                     for table in bits(pointers.map_or(0, |slot| state.get(slot))) {
                         let slot = world.entries[table as usize][page];
                         let leaf = self.word(world, state, cache, slot);
@@ -452,7 +463,11 @@ impl Mmu for Naive {
         for entry in self.held(world, state, cache, page) {
             answer(entry, None);
         }
-        self.ask(world, state, cache, page, &mut |entry, place, _| answer(entry, place));
+        let own = world.shape().agents[thread].context.and_then(|context| {
+            let mut all = loaded(world, state).into_iter();
+            all.find(|(at, ..)| *at == context).map(|(_, space, _)| space)
+        });
+        self.ask(world, state, (cache, own), page, &mut |entry, place, _| answer(entry, place));
     }
 
     fn fault(&self, world: &World, state: &mut State, thread: usize, page: usize) {
@@ -556,7 +571,7 @@ impl Mmu for Naive {
             let is = &world.shape().caches[process];
             let ahead =
                 world.setting.hw_dirty == HwDirty::Eager && !is.cpu && is.source == Source::Table;
-            self.ask(world, state, process, page, &mut |entry, place, filled| {
+            self.ask(world, state, (process, None), page, &mut |entry, place, filled| {
                 // Asked for a write that nobody has asked for.
                 let writes = entry.at(0).is_some_and(|(_, write)| write);
                 if let (true, Some(place)) = (ahead && writes && !entry.dirty(), place) {
