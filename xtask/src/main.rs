@@ -13,6 +13,7 @@ mod process;
 mod source;
 mod tidy;
 mod tree;
+mod zoo;
 
 const HELP: &str = "\
 usage: cargo xtask COMMAND
@@ -20,6 +21,7 @@ usage: cargo xtask COMMAND
   tidy                    rules of the repository that no compiler checks
   docs [--bless]          runs the console blocks of the documents and compares;
                           --bless rewrites what differs and shows it
+  zoo                     writes docs/zoo.md, the table of documented bugs
   libraries               builds the library crates alone, for a bare target,
                           and with the oldest compiler they promise
   loom [--short|--long]   model checks the protocol's own synchronisation
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["docs"] => docs::run(docs::Mode::Check),
         ["docs", "--bless"] => docs::run(docs::Mode::Bless),
+        ["zoo"] => zoo::run(),
         ["libraries"] => libraries::run(),
         ["loom", rest @ ..] => match model::Effort::parse(rest) {
             Some(effort) => model::loom(effort),

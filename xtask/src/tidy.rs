@@ -21,7 +21,8 @@ pub(crate) fn run() -> Result<(), String> {
     let root = root();
     let tree = Tree::read(&root)?;
     let packages = metadata::read(&root)?;
-    let findings = check(&tree, &packages, &table::rows());
+    let mut findings = check(&tree, &packages, &table::rows());
+    findings.extend(crate::zoo::check(&root));
     let warnings = findings.iter().filter(|finding| finding.level == Level::Warning).count();
     report(findings, "tidy")?;
     println!("tidy: ok ({warnings} warnings)");

@@ -16,6 +16,7 @@ use shootdown_machine::outcome::{Observable, comparable};
 use shootdown_machine::run::frame_of_choice;
 use shootdown_machine::sets::Sets;
 use shootdown_machine::state::State;
+use shootdown_machine::weak::age_of;
 use shootdown_step::value::{WORD_BASE, entry, frame_of_page, page_of_address};
 use shootdown_step::{EntryAt, Op};
 
@@ -211,7 +212,9 @@ fn outlived(story: &Story<'_>, used: &Use) -> Vec<(&'static str, usize)> {
                         replaced = None;
                         continue;
                     }
-                    if was_there || cleared_by == Some(thread) {
+                    // A copy takes its place, whoever maps it.
+                    let copy = copied.iter().any(|(_, to)| *to == frame);
+                    if was_there || cleared_by == Some(thread) || copy {
                         replaced.get_or_insert(row);
                     }
                 }
@@ -282,6 +285,7 @@ pub(crate) fn use_of(
     let world = &machine.world;
     let (_, op) = world.next_step(before, thread)?;
     let Op::Access { pointer, access, .. } = op else { return None };
+    let (choice, _) = age_of(choice);
     let registers = &world.threads[thread].registers;
     let pointer = pointer.value(&|reg| before.get(registers[reg.0 as usize]));
     if pointer >= WORD_BASE {

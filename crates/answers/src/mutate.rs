@@ -85,10 +85,15 @@ fn of_body(body: &Body) -> Vec<Taken> {
                 op.span,
                 without_lock(body, row.action),
             ));
-        } else if tells(row) {
+        } else if tells(row) || row.action == Action::GatherStart {
             let mut body = body.clone();
             take_out(&mut body.ops, at);
-            list.push((row.name.to_owned(), op.span, body));
+            // A gather that was never begun frees its pages, and flushes nothing.
+            let what = match row.action {
+                Action::GatherStart => format!("what the gather flushes ({})", row.name),
+                _ => row.name.to_owned(),
+            };
+            list.push((what, op.span, body));
         }
     }
     // A lock that is taken in several places of one body is taken out once.

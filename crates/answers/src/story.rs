@@ -1,5 +1,6 @@
 //! A run of the machine as a timeline.
 
+use shootdown_litmus::primitives::LifeOp;
 use shootdown_litmus::program::{Agent, FunctionId};
 use shootdown_machine::machine::Machine;
 use shootdown_machine::model::{Process, Run};
@@ -8,10 +9,11 @@ use shootdown_machine::run::{FAULT, frame_of_choice, marks};
 use shootdown_machine::sets::Sets;
 use shootdown_machine::setting::HwDirty;
 use shootdown_machine::state::State;
+use shootdown_machine::weak::age_of;
 use shootdown_step::shape::Kept;
 use shootdown_step::value::frame_of_page;
 use shootdown_step::value::{entry, page_of_address};
-use shootdown_step::{DirtyAct, Expr, Op, Site};
+use shootdown_step::{Access, DirtyAct, Expr, Op, Site, WALK};
 
 use crate::check::{Subject, place};
 use crate::classify::{Named, Use, use_of};
@@ -136,6 +138,7 @@ impl Story<'_> {
             ),
             "RETURN" => matches!(op, Op::Return { .. }),
             "TABLE" => matches!(op, Op::FreeTable { .. }),
+            "LIFETIME" => matches!(op, Op::Life { op: LifeOp::Free, .. }),
             _ => true,
         };
         rows.into_iter().find(|row| self.step(*row).is_some_and(|(_, op, _)| fits(op)))
@@ -198,6 +201,10 @@ impl Story<'_> {
             });
         }
         let mut list = Vec::new();
+        if code == "LIFETIME" {
+            let gone = shape.lives.iter().enumerate().filter(|(at, _)| world.is_gone(state, *at));
+            list.extend(gone.map(|(_, life)| format!("{} is gone", life.name)));
+        }
         for (at, space) in self.machine.mmu.used(world, state) {
             let cache = &shape.caches[at];
             for page in 0..shape.pages.len() {
@@ -432,24 +439,32 @@ impl Story<'_> {
             Op::Return { .. } => format!("return from {}", site.name),
             Op::Moment { .. } => format!("{} takes effect", site.name),
             Op::Born { .. } => "the child runs".to_owned(),
+            Op::Life { op: LifeOp::Use, .. } => format!("{text}: calls {}", site.name),
+            Op::Enter { .. } if *site.name == *WALK => format!("{text}: a section begins"),
+            Op::Leave { .. } if *site.name == *WALK => format!("{text}: the section ends"),
+            Op::Access { .. } if *site.name == *WALK => format!("{text}: who is on the list"),
+            Op::GraceStart { .. } => format!("{text}: notes who is inside"),
+            Op::GraceWait { .. } => format!("{text}: all of them have left"),
             _ => text,
         };
         told.function = site.functions.last().map(|id| called(Some(id)));
         told.place = place(program, site.span);
         let shape = self.machine.world.shape();
+        let (choice, age) = age_of(choice);
         told.result = match op {
             Op::Access { .. } if choice == FAULT => Some("faults".to_owned()),
             Op::Access { into, access, .. } => {
+                let world = &self.machine.world;
+                let code = world.code(thread);
                 let mut parts = Vec::new();
-                let code = self.machine.world.code(thread);
-                let next = after.get(self.machine.world.threads[thread].pc) as usize;
-                // What a branch has asked for and nobody reads again is
-                // forgotten by now, and would be shown as 0.
-                let forgotten =
-                    |reg| !self.machine.world.setting_keeps_dead() && code.dead[next].contains(reg);
-                if let Some(into) = into.as_ref().filter(|into| !forgotten(into)) {
-                    let slot = self.machine.world.threads[thread].registers[into.0 as usize];
-                    let name = code.variables.iter().find(|v| v.register == Some(*into));
+                // A register that nobody reads any more is forgotten at once, and
+                // a step that failed has no result.
+                let number = after.get(world.threads[thread].pc) as usize;
+                let failed = before.get(world.error) != after.get(world.error);
+                let shown = into.filter(|into| !failed && !code.dead[number].contains(into));
+                if let Some(into) = shown {
+                    let slot = world.threads[thread].registers[into.0 as usize];
+                    let name = code.variables.iter().find(|v| v.register == Some(into));
                     let value = value_name(after.get(slot));
                     match name {
                         Some(variable) => parts.push(format!("{} = {value}", variable.name)),
@@ -463,6 +478,14 @@ impl Story<'_> {
                     if hardware && access.writes() && !marks(choice) {
                         parts.push("no mark".to_owned());
                     }
+                }
+                let stores = if age == 1 { "store" } else { "stores" };
+                match access {
+                    Access::Load(_) if age > 0 => {
+                        parts.push(format!("{age} newer {stores} not seen yet"));
+                    }
+                    _ if age > 0 => parts.push(format!("before {age} {stores} that are there")),
+                    _ => {}
                 }
                 (!parts.is_empty()).then(|| parts.join(", "))
             }

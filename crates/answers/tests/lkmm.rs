@@ -1,6 +1,7 @@
-//! The shapes of the kernel's memory model under `sc` and `tso`: word and number
-//! of final states as two axiomatic models over the same events give them
-//! (herd7 with program order and with store buffers).
+//! The shapes of the kernel's memory model: word and number of final states. Under
+//! `sc` and `tso` two axiomatic models over the same events give them (herd7 with
+//! program order and with store buffers); under `ra` they are those of the kernel's
+//! own model, but for one shape that needs load buffering.
 
 use std::path::Path;
 
@@ -12,43 +13,48 @@ use shootdown_litmus::{HowOften, NoSources, Variant, read_file};
 /// Whether the condition is ever fulfilled, and how many final states there are.
 type Column = (bool, usize);
 
-/// The shape, under `sc` and under `tso`.
+/// The shape, under `sc`, under `tso` and under `ra`.
 #[rustfmt::skip]
-const SHAPES: [(&str, Column, Column); 41] = [
-    ("CoRR+poonceonce+Once", (false, 3), (false, 3)),
-    ("CoRW+poonceonce+Once", (false, 3), (false, 3)),
-    ("CoWR+poonceonce+Once", (false, 3), (false, 3)),
-    ("CoWW+poonceonce", (false, 1), (false, 1)),
-    ("IRIW+fencembonceonces+OnceOnce", (false, 15), (false, 15)),
-    ("IRIW+poonceonces+OnceOnce", (false, 15), (false, 15)),
-    ("ISA2+pooncelock+pooncelock+pombonce", (false, 7), (false, 7)),
-    ("ISA2+poonceonces", (false, 7), (false, 7)),
-    ("ISA2+pooncerelease+poacquirerelease+poacquireonce", (false, 7), (false, 7)),
-    ("LB+fencembonceonce+ctrlonceonce", (false, 2), (false, 2)),
-    ("LB+poacquireonce+pooncerelease", (false, 3), (false, 3)),
-    ("LB+poonceonces", (false, 3), (false, 3)),
-    ("LB+unlocklockonceonce+poacquireonce", (false, 3), (false, 3)),
-    ("MP+fencewmbonceonce+fencermbonceonce", (false, 3), (false, 3)),
-    ("MP+polocks", (false, 3), (false, 3)),
-    ("MP+poonceonces", (false, 3), (false, 3)),
-    ("MP+pooncerelease+poacquireonce", (false, 3), (false, 3)),
-    ("MP+porevlocks", (false, 3), (false, 3)),
-    ("MP+unlocklockonceonce+fencermbonceonce", (false, 3), (false, 3)),
-    ("R+fencembonceonces", (false, 3), (false, 3)),
-    ("R+poonceonces", (false, 3), (true, 4)),
-    ("S+fencewmbonceonce+poacquireonce", (false, 3), (false, 3)),
-    ("S+poonceonces", (false, 3), (false, 3)),
-    ("SB+fencembonceonces", (false, 3), (false, 3)),
-    ("SB+poonceonces", (false, 3), (true, 4)),
-    ("SB+rfionceonce-poonceonces", (false, 3), (true, 4)),
-    ("WRC+poonceonces+Once", (false, 7), (false, 7)),
-    ("WRC+pooncerelease+fencermbonceonce+Once", (false, 7), (false, 7)),
-    ("Z6.0+pooncelock+pooncelock+pombonce", (false, 7), (false, 7)),
-    ("Z6.0+pooncerelease+poacquirerelease+fencembonceonce", (false, 7), (false, 7)),
-    ("dep+plain", (false, 1), (false, 1)),
-    ("DCL-broken", (false, 4), (false, 4)),
-    ("DCL-fixed", (false, 4), (false, 4)),
-    // Grace periods, counted by hand: no axiomatic model of the two has them.
+const SHAPES: [(&str, Column, Column, Column); 33] = [
+    ("CoRR+poonceonce+Once", (false, 3), (false, 3), (false, 3)),
+    ("CoRW+poonceonce+Once", (false, 3), (false, 3), (false, 3)),
+    ("CoWR+poonceonce+Once", (false, 3), (false, 3), (false, 3)),
+    ("CoWW+poonceonce", (false, 1), (false, 1), (false, 1)),
+    ("IRIW+fencembonceonces+OnceOnce", (false, 15), (false, 15), (false, 15)),
+    ("IRIW+poonceonces+OnceOnce", (false, 15), (false, 15), (true, 16)),
+    ("ISA2+pooncelock+pooncelock+pombonce", (false, 7), (false, 7), (false, 7)),
+    ("ISA2+poonceonces", (false, 7), (false, 7), (true, 8)),
+    ("ISA2+pooncerelease+poacquirerelease+poacquireonce", (false, 7), (false, 7), (false, 7)),
+    ("LB+fencembonceonce+ctrlonceonce", (false, 2), (false, 2), (false, 2)),
+    ("LB+poacquireonce+pooncerelease", (false, 3), (false, 3), (false, 3)),
+    ("LB+poonceonces", (false, 3), (false, 3), (false, 3)),
+    ("LB+unlocklockonceonce+poacquireonce", (false, 3), (false, 3), (false, 3)),
+    ("MP+fencewmbonceonce+fencermbonceonce", (false, 3), (false, 3), (false, 3)),
+    ("MP+polocks", (false, 3), (false, 3), (false, 3)),
+    ("MP+poonceonces", (false, 3), (false, 3), (true, 4)),
+    ("MP+pooncerelease+poacquireonce", (false, 3), (false, 3), (false, 3)),
+    ("MP+porevlocks", (false, 3), (false, 3), (false, 3)),
+    ("MP+unlocklockonceonce+fencermbonceonce", (false, 3), (false, 3), (false, 3)),
+    ("R+fencembonceonces", (false, 3), (false, 3), (false, 3)),
+    ("R+poonceonces", (false, 3), (true, 4), (true, 4)),
+    ("S+fencewmbonceonce+poacquireonce", (false, 3), (false, 3), (false, 3)),
+    ("S+poonceonces", (false, 3), (false, 3), (true, 4)),
+    ("SB+fencembonceonces", (false, 3), (false, 3), (false, 3)),
+    ("SB+poonceonces", (false, 3), (true, 4), (true, 4)),
+    ("SB+rfionceonce-poonceonces", (false, 3), (true, 4), (true, 4)),
+    ("WRC+poonceonces+Once", (false, 7), (false, 7), (true, 8)),
+    ("WRC+pooncerelease+fencermbonceonce+Once", (false, 7), (false, 7), (false, 7)),
+    ("Z6.0+pooncelock+pooncelock+pombonce", (false, 7), (false, 7), (true, 8)),
+    ("Z6.0+pooncerelease+poacquirerelease+fencembonceonce", (false, 7), (false, 7), (true, 8)),
+    ("dep+plain", (false, 1), (false, 1), (false, 1)),
+    ("DCL-broken", (false, 4), (false, 4), (true, 6)),
+    ("DCL-fixed", (false, 4), (false, 4), (false, 4)),
+];
+
+/// Grace periods, counted by hand: no axiomatic model of the two has them, and
+/// `ra` does not cover them.
+#[rustfmt::skip]
+const GRACE: [(&str, Column, Column); 8] = [
     ("RCU+nosync+free", (true, 2), (true, 2)),
     ("RCU+sync+free", (false, 1), (false, 1)),
     ("RCU+sync+nested", (false, 3), (false, 3)),
@@ -61,8 +67,15 @@ const SHAPES: [(&str, Column, Column); 41] = [
 
 fn column(model: MemoryModel) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../litmus/lkmm");
-    for (name, sc, store_buffers) in SHAPES {
-        let (sometimes, states) = if model == MemoryModel::Tso { store_buffers } else { sc };
+    let grace = GRACE.map(|(name, sc, store_buffers)| (name, sc, store_buffers, None));
+    let shapes = SHAPES.map(|(name, sc, store_buffers, ra)| (name, sc, store_buffers, Some(ra)));
+    for (name, sc, store_buffers, views) in shapes.into_iter().chain(grace) {
+        let column = match model {
+            MemoryModel::Sc => Some(sc),
+            MemoryModel::Tso => Some(store_buffers),
+            MemoryModel::Ra => views,
+        };
+        let Some((sometimes, states)) = column else { continue };
         let path = folder.join(format!("{name}.litmus"));
         let text = read_file(&path).expect("a file of the repository");
         let request = Request { model, ..Request::default() };
@@ -83,4 +96,21 @@ fn sc_gives_the_states_of_the_axiomatic_model() {
 #[test]
 fn tso_gives_the_states_of_the_axiomatic_model() {
     column(MemoryModel::Tso);
+}
+
+#[test]
+fn ra_gives_the_states_of_the_kernel_model_but_for_load_buffering() {
+    column(MemoryModel::Ra);
+    // What the files say themselves, as the kernel's model gives it.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../litmus/lkmm");
+    let mut differs = Vec::new();
+    for (name, .., (sometimes, _)) in SHAPES {
+        let text = read_file(&folder.join(format!("{name}.litmus"))).expect("a file");
+        let said = text.contains("Result: Sometimes");
+        assert!(said || text.contains("Result: Never"), "{name} says neither");
+        if said != sometimes {
+            differs.push(name);
+        }
+    }
+    assert_eq!(differs, ["LB+poonceonces"]);
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use shootdown_answers::LIBRARY;
 use shootdown_answers::check::{Refused, check, read};
+use shootdown_answers::judge::violated;
 use shootdown_answers::request::{MemoryModel, Request};
 use shootdown_answers::verdict::Judgement;
 use shootdown_litmus::{read_file, variants};
@@ -72,4 +73,32 @@ fn user_programs_are_as_expected() {
 fn store_buffers_change_no_verdict_of_the_checks() {
     assert!(all("checks", MemoryModel::Tso) >= 28);
     assert!(all("paths", MemoryModel::Tso) > 15);
+}
+
+/// Every interleaving is one under `ra` too: what is broken under `sc` is broken
+/// there. What `ra` does not cover it has to say.
+#[test]
+fn ra_misses_nothing_that_sc_shows() {
+    let (mut compared, mut refused) = (0, 0);
+    for path in ["checks", "paths"].into_iter().flat_map(files) {
+        let name = path.display().to_string();
+        let text = read_file(&path).expect("a text");
+        for variant in &variants(&name, &text, &LIBRARY).expect("a test").listed {
+            let found = [MemoryModel::Sc, MemoryModel::Ra].map(|model| {
+                let request = Request { model, ..Request::default() };
+                let subject = read(&name, &text, &LIBRARY, variant, &request).ok()?;
+                let checked = check(&subject, &request);
+                checked.search.stopped.is_none().then(|| violated(&checked))
+            });
+            let [Some(sc), Some(ra)] = found else {
+                refused += 1;
+                continue;
+            };
+            let missing: Vec<_> = sc.iter().filter(|code| !ra.contains(code)).collect();
+            assert!(missing.is_empty(), "{name} {variant}: {missing:?} is broken under sc alone");
+            compared += 1;
+        }
+    }
+    println!("{compared} variants, {refused} not covered under ra");
+    assert!(compared > 40 && refused < 20, "{compared} compared, {refused} not covered");
 }

@@ -18,7 +18,8 @@ pub(crate) struct Test {
     pub(crate) functions: Vec<Function>,
     pub(crate) threads: Vec<Thread>,
     pub(crate) operations: Vec<Operations>,
-    pub(crate) subscriptions: Vec<(Ident, Ident)>,
+    /// Address space, callbacks, and what more the line says.
+    pub(crate) subscriptions: Vec<(Ident, Ident, Vec<Ident>)>,
     pub(crate) faults: Vec<(Ident, Ident)>,
     pub(crate) locations: Vec<PlaceRef>,
     pub(crate) filter: Option<Prop>,

@@ -419,6 +419,12 @@ pub struct Subscription {
     pub name: Name,
     /// What is called.
     pub callbacks: Vec<(Name, FunctionId)>,
+    /// The object that has subscribed; it has to exist when it is called.
+    pub object: Option<GlobalId>,
+    /// The `srcu_struct` whose readers the calls are.
+    pub readers: Option<GlobalId>,
+    /// Not on the list at the beginning.
+    pub off: bool,
     /// The line.
     pub span: Span,
 }

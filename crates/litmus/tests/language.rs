@@ -155,7 +155,7 @@ helper(void)
 {
     return __helper();
 }
-static int __must_hold(l) __helper(void) __acquires(l)
+static int __must_hold(l) __helper(void)
 {
     int __user *nothing, __tries = RETRIES;
 

@@ -29,7 +29,7 @@ impl World {
     /// A frame has other contents now.
     pub(crate) fn frame_written(&self, state: &mut State, frame: usize) {
         if state.get(self.kept[frame]) != Kept::Nowhere as i64 {
-            Seen::note(&self.seen.events, 8);
+            Seen::note(&self.seen.events, 16);
             state.set(self.kept[frame], Kept::Older as i64);
         }
     }

@@ -124,6 +124,12 @@ pub trait Mmu: Sync {
         0
     }
 
+    /// Under `ra`: the sets are what the caches may have found. `found` gives
+    /// the entries of a cache and page.
+    fn refill(&self, world: &World, state: &mut State, found: &dyn Fn(usize, usize) -> Vec<i64>) {
+        let _ = (world, state, found);
+    }
+
     /// The steps of one of these.
     fn steps(
         &self,

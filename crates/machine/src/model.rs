@@ -60,6 +60,9 @@ impl<M: Mmu> Machine<M> {
             Process::Buffer(thread) if state.get(self.world.error) == 0 => {
                 self.drain(state, thread, each)
             }
+            Process::Queue(queue) if self.world.weak.is_some() => {
+                self.weak_queue(state, queue, each);
+            }
             Process::Queue(queue) => self.queue_steps(state, queue, each),
             Process::Hardware(at) if state.get(self.world.error) == 0 => {
                 self.mmu.steps(&self.world, state, at, each);

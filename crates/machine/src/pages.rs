@@ -21,7 +21,7 @@ type Outcome = Result<bool, Failed>;
 
 impl<M: Mmu> Machine<M> {
     /// The frame of a `struct page *` that somebody has.
-    fn live(&self, state: &State, page: i64) -> Result<usize, Failed> {
+    pub(crate) fn live(&self, state: &State, page: i64) -> Result<usize, Failed> {
         let frame = frame_of_page(page).filter(|frame| *frame < self.world.frames.len());
         frame.filter(|frame| state.get(self.world.frames[*frame]) == LIVE).ok_or(Failed::Page)
     }

@@ -1,6 +1,6 @@
 //! One step of one thread.
 
-use shootdown_litmus::primitives::{LockClass, LockOp, Order, RmwOp, RmwResult};
+use shootdown_litmus::primitives::{LifeOp, LockClass, LockOp, Order, RmwOp, RmwResult};
 use shootdown_step::value::{UNDEFINED, WORD_BASE, address_of_page, entry, page_of_address};
 use shootdown_step::{Access, Failure, LockAt, Op, Range, Target};
 
@@ -53,6 +53,14 @@ impl<M: Mmu> Machine<M> {
             let value = |expr: &shootdown_step::Expr| self.value(state, thread, expr);
             self.counters.raises(&self.world, state, (thread, number), &value);
         }
+        match self.world.weak {
+            Some(_) => self.weak_step(state, thread, op, each),
+            None => self.strong_step(state, thread, op, each),
+        }
+    }
+
+    /// The next step of a thread, in memory that has one value for each word.
+    pub(crate) fn strong_step(&self, state: &State, thread: usize, op: &Op, each: Each<'_>) {
         match op {
             Op::Access { into, pointer, index, access } => {
                 let pointer = self.value(state, thread, pointer);
@@ -102,6 +110,7 @@ impl<M: Mmu> Machine<M> {
             Op::AskRights { .. } | Op::PageCount { .. } | Op::Warn { .. } => false,
             // Leaving waits its turn, as dropping a lock does.
             Op::Enter { .. } | Op::Leave { .. } => false,
+            Op::Life { op, .. } => *op != LifeOp::Use,
             _ => true,
         }
     }
@@ -123,6 +132,10 @@ impl<M: Mmu> Machine<M> {
     fn simple(&self, state: &mut State, thread: usize, op: &Op) -> bool {
         let outcome = match op {
             Op::Fence(_) => Ok(true),
+            Op::Life { object, op } => {
+                let pointer = self.value(state, thread, object);
+                self.life_step(state, pointer, *op)
+            }
             Op::Enter { .. } | Op::Leave { .. } | Op::GraceStart { .. } | Op::GraceWait { .. } => {
                 self.reader_step(state, thread, op)
             }
@@ -231,6 +244,10 @@ impl<M: Mmu> Machine<M> {
         };
         if pointer >= WORD_BASE {
             let word = usize::try_from(pointer - WORD_BASE + index).ok();
+            let life = word.and_then(|word| self.world.life_of_word(word));
+            if life.is_some_and(|life| self.world.is_gone(state, life)) {
+                return failed(Failed::Lifetime, each);
+            }
             return match word.and_then(|word| self.world.words.get(word)) {
                 Some(slot) => {
                     let mut next = state.clone();
@@ -335,31 +352,7 @@ impl<M: Mmu> Machine<M> {
             return self.fail(state, Failed::Undefined);
         }
         let number = |value: &shootdown_step::Expr| self.value(state, thread, value);
-        // What is computed from an undefined word is undefined.
-        let (new, result) = match access {
-            Access::Load(_) => (None, old),
-            Access::Store(_, value) => (Some(number(value)), 0),
-            Access::Rmw(op, value, wanted, _) => {
-                let new = if old == UNDEFINED { old } else { rmw(*op, old, number(value)) };
-                let result = match wanted {
-                    RmwResult::Nothing => 0,
-                    RmwResult::Old => old,
-                    RmwResult::New => new,
-                    RmwResult::IsZero => i64::from(new == 0),
-                    RmwResult::IsNegative => i64::from(new < 0),
-                };
-                (Some(new), result)
-            }
-            Access::Exchange(value, _) => (Some(number(value)), old),
-            Access::CompareExchange(expected, value, _) => {
-                let same = old == number(expected);
-                (same.then(|| number(value)), old)
-            }
-            Access::AddUnless(value, unless) => {
-                let add = old != number(unless);
-                (add.then(|| old.wrapping_add(number(value))), i64::from(add))
-            }
-        };
+        let (new, result) = changed(access, old, &number);
         if let Some(new) = new {
             match access {
                 Access::Store(Order::Once | Order::Release | Order::Acquire | Order::Full, _) => {
@@ -373,14 +366,14 @@ impl<M: Mmu> Machine<M> {
     }
 
     /// Whether a word belongs to a frame that is free.
-    fn is_free_word(&self, state: &State, slot: Slot) -> bool {
+    pub(crate) fn is_free_word(&self, state: &State, slot: Slot) -> bool {
         let frames = self.world.contents.iter().zip(&self.world.frames);
         let mut owner = frames.filter(|(words, _)| words.contains(&slot));
         owner.next().is_some_and(|(_, frame)| state.get(*frame) != 1)
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are what an operation on a lock is")]
-    fn lock(
+    pub(crate) fn lock(
         &self,
         state: &State,
         thread: usize,
@@ -390,20 +383,7 @@ impl<M: Mmu> Machine<M> {
         into: Option<shootdown_step::Reg>,
         each: Each<'_>,
     ) {
-        let lock = match lock {
-            LockAt::Pointer(pointer) => {
-                self.world.lock_of_pointer(self.value(state, thread, pointer))
-            }
-            LockAt::Mmap(space) => Some(self.world.mmap_lock(*space)),
-            LockAt::Page(page) | LockAt::Rmap(page) => {
-                let frame = shootdown_step::value::frame_of_page(self.value(state, thread, page));
-                let frame = frame.filter(|frame| *frame < self.world.frames.len());
-                frame.map(|frame| match class {
-                    LockClass::Rmap => self.world.rmap_lock(frame),
-                    _ => self.world.page_lock(frame),
-                })
-            }
-        };
+        let lock = self.lock_at(state, thread, lock, class);
         let waits = match op {
             LockOp::Lock => lock.is_some_and(|lock| !self.is_free(state, thread, lock)),
             _ => false,
@@ -416,7 +396,11 @@ impl<M: Mmu> Machine<M> {
             self.fail(&mut next, Failed::Page);
             return each(0, next);
         };
-        let outcome = self.lock_step(&mut next, thread, lock, op);
+        let life = self.world.life_of_lock(lock);
+        let outcome = match life.is_some_and(|life| self.world.is_gone(state, life)) {
+            true => Err(Failed::Lifetime),
+            false => self.lock_step(&mut next, thread, lock, op),
+        };
         match outcome {
             Ok(None) => return,
             Ok(Some(result)) => {
@@ -426,6 +410,30 @@ impl<M: Mmu> Machine<M> {
             Err(why) => self.fail(&mut next, why),
         }
         each(0, next);
+    }
+
+    /// Which lock is meant; `None` if none is.
+    pub(crate) fn lock_at(
+        &self,
+        state: &State,
+        thread: usize,
+        lock: &LockAt,
+        class: LockClass,
+    ) -> Option<usize> {
+        match lock {
+            LockAt::Pointer(pointer) => {
+                self.world.lock_of_pointer(self.value(state, thread, pointer))
+            }
+            LockAt::Mmap(space) => Some(self.world.mmap_lock(*space)),
+            LockAt::Page(page) | LockAt::Rmap(page) => {
+                let frame = shootdown_step::value::frame_of_page(self.value(state, thread, page));
+                let frame = frame.filter(|frame| *frame < self.world.frames.len());
+                frame.map(|frame| match class {
+                    LockClass::Rmap => self.world.rmap_lock(frame),
+                    _ => self.world.page_lock(frame),
+                })
+            }
+        }
     }
 
     /// Whether nobody has a lock, as far as the thread can tell.
@@ -492,6 +500,40 @@ impl<M: Mmu> Machine<M> {
     /// The address of a page, for messages.
     pub fn address(page: usize) -> i64 {
         address_of_page(page)
+    }
+}
+
+/// What an access makes of the value that it finds: what it stores, if
+/// anything, and its result.
+pub(crate) fn changed(
+    access: &Access,
+    old: i64,
+    number: &dyn Fn(&shootdown_step::Expr) -> i64,
+) -> (Option<i64>, i64) {
+    // What is computed from an undefined word is undefined.
+    match access {
+        Access::Load(_) => (None, old),
+        Access::Store(_, value) => (Some(number(value)), 0),
+        Access::Rmw(op, value, wanted, _) => {
+            let new = if old == UNDEFINED { old } else { rmw(*op, old, number(value)) };
+            let result = match wanted {
+                RmwResult::Nothing => 0,
+                RmwResult::Old => old,
+                RmwResult::New => new,
+                RmwResult::IsZero => i64::from(new == 0),
+                RmwResult::IsNegative => i64::from(new < 0),
+            };
+            (Some(new), result)
+        }
+        Access::Exchange(value, _) => (Some(number(value)), old),
+        Access::CompareExchange(expected, value, _) => {
+            let same = old == number(expected);
+            (same.then(|| number(value)), old)
+        }
+        Access::AddUnless(value, unless) => {
+            let add = old != number(unless);
+            (add.then(|| old.wrapping_add(number(value))), i64::from(add))
+        }
     }
 }
 

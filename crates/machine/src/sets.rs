@@ -523,6 +523,15 @@ impl Mmu for Sets {
         self.saturate(world, state);
     }
 
+    fn refill(&self, _: &World, state: &mut State, found: &dyn Fn(usize, usize) -> Vec<i64>) {
+        for (at, cache) in self.caches.iter().enumerate() {
+            for (page, slot) in cache.leaf.iter().enumerate() {
+                let members = found(at, page).into_iter().filter_map(member);
+                state.set(*slot, members.fold(0, |set, bit| set | 1 << bit));
+            }
+        }
+    }
+
     fn access(
         &self,
         world: &World,

@@ -23,7 +23,7 @@ pub struct Dial {
 const YES_NO: &[&str] = &["yes", "no"];
 
 /// All dials.
-pub const DIALS: [Dial; 9] = [
+pub const DIALS: [Dial; 10] = [
     Dial {
         name: "cpu_flush_notifies",
         values: YES_NO,
@@ -71,6 +71,12 @@ pub const DIALS: [Dial; 9] = [
         values: &["nothing", "all"],
         default: "nothing",
         help: "what an invalidation means whose end is not behind its start",
+    },
+    Dial {
+        name: "failed_start_ends",
+        values: YES_NO,
+        default: "yes",
+        help: "when a subscriber refuses range_start, range_end is called all the same (since 5.12)",
     },
     Dial {
         name: "flush_by_ipi",
@@ -130,6 +136,8 @@ pub struct Setting {
     pub hw_dirty: HwDirty,
     /// An invalidation whose end is not behind its start is one of everything.
     pub empty_range_is_all: bool,
+    /// When a subscriber refuses a range its end is called all the same.
+    pub failed_start_ends: bool,
     /// A CPU flush is sent as an interrupt.
     pub flush_by_ipi: bool,
     /// Registers that nobody reads any more are kept: a reduction is off.
@@ -236,6 +244,7 @@ impl Setting {
             }
             "empty_range" => self.empty_range_is_all = value == "all",
             "flush_by_ipi" => self.flush_by_ipi = on,
+            "failed_start_ends" => self.failed_start_ends = on,
             _ => unreachable!("every dial is listed"),
         }
     }
@@ -250,6 +259,7 @@ impl Setting {
             "cache_nonpresent" => word(self.cache_nonpresent),
             "fault_invalidates" => word(self.fault_invalidates),
             "flush_by_ipi" => word(self.flush_by_ipi),
+            "failed_start_ends" => word(self.failed_start_ends),
             "drain" => match self.drain {
                 Drain::Yes => "yes",
                 Drain::No => "no",
@@ -280,6 +290,7 @@ impl Setting {
             cpu_flush_notifies: self.cpu_flush_notifies,
             range_end_invalidates: self.range_end_invalidates,
             flush_by_ipi: self.flush_by_ipi,
+            failed_start_ends: self.failed_start_ends,
         }
     }
 }

@@ -14,7 +14,12 @@ use crate::world::{Failed, Seen};
 type Outcome = Result<bool, Failed>;
 
 impl<M: Mmu> Machine<M> {
-    fn slot_of(&self, state: &State, thread: usize, at: &EntryAt) -> Result<Slot, Failed> {
+    pub(crate) fn slot_of(
+        &self,
+        state: &State,
+        thread: usize,
+        at: &EntryAt,
+    ) -> Result<Slot, Failed> {
         let pointer = self.value(state, thread, at.pointer());
         // Software walks too: a pointer to an entry may outlive its table.
         let freed = |(table, _): (usize, usize)| state.get(self.world.freed_tables[table]) != 0;
@@ -498,7 +503,11 @@ impl<M: Mmu> Machine<M> {
                     caches.for_each(|cache| self.forget(&mut next, cache, pages, leaf));
                 }
                 Descriptor::Write { word, value } => {
-                    self.commit(&mut next, world.words[word], value as i64);
+                    // What was there when it was posted may be gone by now.
+                    match world.life_of_word(word).is_some_and(|life| world.is_gone(state, life)) {
+                        true => self.fail(&mut next, Failed::Lifetime),
+                        false => self.commit(&mut next, world.words[word], value as i64),
+                    }
                 }
             }
             each(at as u32, next);

@@ -13,8 +13,9 @@ use shootdown_step::value::{UNDEFINED, entry};
 use shootdown_step::{Lowered, Op, Shape, Target, ThreadCode};
 
 use crate::readers::ReaderSlots;
-use crate::setting::{HwDirty, Setting};
+use crate::setting::{HwDirty, MemoryModel, Setting};
 use crate::state::{Slot, Slots, State};
+use crate::weak::Weak;
 
 /// Where the numbers of a thread lie.
 #[derive(Clone, Debug)]
@@ -122,6 +123,10 @@ pub struct World {
     pub born: Vec<Slot>,
     /// Calls of functions with contracts.
     pub contracts: Vec<ContractSlots>,
+    /// 1 if an object is not there.
+    pub gone: Vec<Slot>,
+    /// The object of each word.
+    pub(crate) lives_of_words: Vec<Option<usize>>,
     /// Readers that somebody may wait for.
     pub readers: Vec<ReaderSlots>,
     /// What contexts have loaded.
@@ -140,6 +145,8 @@ pub struct World {
     mutexes: Vec<bool>,
     /// What the search has met so far.
     pub seen: Seen,
+    /// Memory under `ra`.
+    pub weak: Option<Weak>,
 }
 
 /// What some reachable state has put to the test, gathered while searching.
@@ -156,7 +163,8 @@ pub struct Seen {
     /// Pages that were accessed through a translation.
     pub accessed: AtomicU64,
     /// 1 a contract with something to revoke returned, 2 a table was given
-    /// back, 4 a table changed, 8 a page that is kept elsewhere was written.
+    /// back, 4 a table changed, 8 an object was freed, 16 a page that is kept
+    /// elsewhere was written.
     pub events: AtomicU64,
 }
 
@@ -198,13 +206,19 @@ pub enum Failed {
     Endless,
     /// A table was given back and a cache still leads to it.
     Table,
+    /// More stores to one word that somebody may still read than are kept.
+    Stores,
+    /// Two stores to an entry that nothing orders, under `ra`.
+    Unordered,
     /// An entry is read or written in a table that was given back.
     Walk,
+    /// An object is used that is not there.
+    Lifetime,
 }
 
 impl Failed {
     /// All of them, by number.
-    pub const ALL: [Failed; 11] = [
+    pub const ALL: [Failed; 14] = [
         Failed::Undefined,
         Failed::Sleep,
         Failed::Unlock,
@@ -215,7 +229,10 @@ impl Failed {
         Failed::Frames,
         Failed::Endless,
         Failed::Table,
+        Failed::Stores,
+        Failed::Unordered,
         Failed::Walk,
+        Failed::Lifetime,
     ];
 }
 
@@ -235,7 +252,7 @@ impl World {
         let mut slots = Slots::default();
         let shape = &lowered.shape;
         let pages = shape.pages.len();
-        let words = shape.words.iter().map(|word| slots.integer(word.value)).collect();
+        let words: Vec<Slot> = shape.words.iter().map(|word| slots.integer(word.value)).collect();
         let contents: Vec<Vec<Slot>> = shape
             .frames
             .iter()
@@ -246,7 +263,7 @@ impl World {
             .collect();
         slots.next_family();
         let first_table = slots.len();
-        let entries = (0..shape.tables)
+        let entries: Vec<Vec<Slot>> = (0..shape.tables)
             .map(|table| {
                 let entry = |page: usize| {
                     let first = shape.first_table(0, shape.pages[page].block);
@@ -270,10 +287,10 @@ impl World {
             })
             .collect();
         slots.next_family();
-        let softs =
+        let softs: Vec<Vec<Slot>> =
             shape.softs.iter().map(|_| (0..pages).map(|_| slots.natural(0)).collect()).collect();
         let tables = first_table..slots.len();
-        let threads = lowered
+        let threads: Vec<ThreadSlots> = lowered
             .threads
             .iter()
             .enumerate()
@@ -332,6 +349,11 @@ impl World {
             })
             .collect();
         slots.next_family();
+        let gone = shape.lives.iter().map(|life| slots.natural(i64::from(life.made))).collect();
+        slots.next_family();
+        let lives_of_words = (0..shape.words.len())
+            .map(|word| shape.lives.iter().position(|life| life.words.contains(&word)))
+            .collect();
         let readers = ReaderSlots::declare(&mut slots, shape.readers.len(), shape.agents.len());
         slots.next_family();
         let queues =
@@ -364,6 +386,10 @@ impl World {
         let seen = Seen::default();
         let mapped = shape.pages.iter().filter_map(|page| page.frame).fold(0, |m, f| m | 1 << f);
         Seen::note(&seen.installed, mapped);
+        let weak = (setting.model == MemoryModel::Ra).then(|| {
+            let plain = words.iter().chain(contents.iter().flatten()).copied().collect();
+            Weak::new(&mut slots, shape, plain, (&entries, &softs), threads.len())
+        });
         let world = World {
             lowered,
             setting,
@@ -385,6 +411,8 @@ impl World {
             rights,
             born,
             contracts,
+            gone,
+            lives_of_words,
             readers,
             contexts,
             queues,
@@ -394,6 +422,7 @@ impl World {
             sleeps,
             mutexes,
             seen,
+            weak,
         };
         (world, slots)
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use shootdown_litmus::primitives::Fence;
+
 /// A memory model. What each means is in `docs/semantics.md`, section 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum MemoryModel {
@@ -30,6 +32,15 @@ impl MemoryModel {
     /// The model of a name.
     pub fn of_name(name: &str) -> Option<MemoryModel> {
         Self::ALL.into_iter().find(|model| model.name() == name)
+    }
+
+    /// Whether a fence orders what the model would reorder otherwise.
+    pub fn orders(self, fence: Fence) -> bool {
+        match self {
+            MemoryModel::Sc => false,
+            MemoryModel::Tso => fence == Fence::Full,
+            MemoryModel::Ra => fence != Fence::Compiler,
+        }
     }
 
     /// Whether CPUs have store buffers.

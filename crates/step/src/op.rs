@@ -1,6 +1,6 @@
 //! Steps: what one thread does at once, and others can see.
 
-use shootdown_litmus::primitives::{Fence, LockClass, LockOp, Order, RmwOp, RmwResult};
+use shootdown_litmus::primitives::{Fence, LifeOp, LockClass, LockOp, Order, RmwOp, RmwResult};
 
 use crate::expr::{Expr, Reg};
 
@@ -116,6 +116,12 @@ pub enum Op {
     /// Goes on when each of them has left once.
     GraceWait {
         readers: usize,
+    },
+
+    /// An object is made, freed, or has to be there.
+    Life {
+        object: Expr,
+        op: LifeOp,
     },
 
     /// Gives a frame that nobody has.

@@ -36,6 +36,12 @@ pub struct Shape {
     pub words: Vec<Word>,
     /// Locks that have a name.
     pub locks: Vec<Name>,
+    /// Objects that may come and go: the shared records.
+    pub lives: Vec<Life>,
+    /// The lock that a field of a shared record is.
+    pub lock_of_field: HashMap<(u32, u32), usize>,
+    /// The word that says whether a subscriber, by its record, is on the list.
+    pub listed: HashMap<u32, usize>,
     /// Readers that somebody may wait for.
     pub readers: Vec<ReaderDomain>,
     /// Translation caches. Those of the file come first, then one for the CPUs
@@ -71,6 +77,21 @@ pub enum ReaderDomain {
     Interrupts,
     /// Sections of an `srcu_struct`, a lock that has a name.
     Srcu(usize),
+    /// Callbacks of a range where nobody may sleep. Nobody waits for them.
+    NonBlock,
+}
+
+/// An object that may come and go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Its name.
+    pub name: Name,
+    /// Its words.
+    pub words: std::ops::Range<usize>,
+    /// Its locks.
+    pub locks: Vec<usize>,
+    /// The test makes it; it does not exist before.
+    pub made: bool,
 }
 
 impl ReaderDomain {
@@ -297,15 +318,30 @@ impl Shape {
                     }
                 }
                 GlobalKind::Record(record) => {
-                    self.words_of.insert(at, self.words.len());
+                    let first = self.words.len();
+                    self.words_of.insert(at, first);
+                    let mut locks = Vec::new();
                     let fields = &program.records[record.0 as usize].fields;
                     for (index, field) in fields.iter().enumerate() {
                         let name = format!("{}.{}", global.name, field.name);
+                        if field.ty == shootdown_litmus::Type::Lock {
+                            self.lock_of_field.insert((at, index as u32), self.locks.len());
+                            locks.push(self.locks.len());
+                            self.locks.push(name.as_str().into());
+                        }
                         self.words.push(word(index as u32, name, 0));
                     }
+                    if fields.is_empty() {
+                        // An address of its own.
+                        self.words.push(word(0, global.name.to_string(), 0));
+                    }
+                    let words = first..self.words.len();
+                    let name = global.name.clone();
+                    self.lives.push(Life { name, words, locks, made: false });
                 }
             }
         }
+        self.subscribers(program);
         // Addresses are known now, so initial values can be.
         for (at, global) in program.globals.iter().enumerate() {
             let GlobalKind::Words { init, .. } = &global.kind else { continue };
@@ -314,6 +350,45 @@ impl Shape {
                 self.words[base + index].value = self.initial(initial);
             }
         }
+    }
+
+    /// Whether each subscriber is on the list, if anybody ever changes that.
+    fn subscribers(&mut self, program: &Program) {
+        use shootdown_litmus::primitives::{Action, ListOp};
+        use shootdown_litmus::program::OpKind;
+        let bodies = program.functions.iter().map(|function| &function.body);
+        let bodies = bodies.chain(program.threads.iter().map(|thread| &thread.body));
+        let changes = bodies.flat_map(|body| &body.ops).any(|op| match &op.kind {
+            OpKind::Primitive { primitive, .. } => matches!(
+                primitive.action,
+                Action::List(ListOp::Add | ListOp::Delete | ListOp::DeleteAll)
+            ),
+            _ => false,
+        });
+        for line in &program.subscriptions {
+            let Some(object) = line.object else { continue };
+            if (changes || line.off) && !self.listed.contains_key(&object.0) {
+                let name = format!("list({})", program.globals[object.index()].name);
+                self.listed.insert(object.0, self.words.len());
+                let (value, global) = (i64::from(!line.off), (object.0, u32::MAX));
+                self.words.push(Word { name: name.into(), value, global });
+            }
+        }
+    }
+
+    /// Whether software fills what a cache refills from.
+    pub fn fills_from_software(&self, cache: usize) -> bool {
+        match self.caches[cache].source {
+            Source::Nothing | Source::Table | Source::Roots | Source::Context(_) => false,
+            Source::Soft(_) => true,
+            Source::Cache(other) => self.fills_from_software(other),
+        }
+    }
+
+    /// The object that an address is in.
+    pub fn life_at(&self, pointer: i64) -> Option<usize> {
+        let word = usize::try_from(pointer - value::WORD_BASE).ok()?;
+        self.lives.iter().position(|life| life.words.contains(&word))
     }
 
     /// A value at the beginning.

@@ -7,7 +7,10 @@
 // goes on walking, so the gather's flush tells it once more; where release has
 // cut it off that finds nothing.
 
+#include <kernel/v6.1/era>
+
 __from("v6.1.192", "mm/mmap.c", exit_mmap)
+__from("v6.1.192", "mm/mmu_notifier.c", __mmu_notifier_release)
 __implements(exit)
 static int sys_exit(void)
 {

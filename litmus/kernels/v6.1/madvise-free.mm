@@ -4,7 +4,10 @@
 // so that reclaim can tell whether somebody has written since. The flush is the
 // gather's, after range_end.
 
+#include <kernel/v6.1/gather>
+
 __from("v6.1.192", "mm/madvise.c", madvise_free_pte_range)
+__from("v6.1.192", "mm/madvise.c", madvise_free_single_vma)
 __implements(lazyfree(va))
 static int sys_madvise_free(unsigned long va)
 {
@@ -13,6 +16,7 @@ static int sys_madvise_free(unsigned long va)
     pte_t *pte;
 
     mmap_read_lock();
+    gather_begin();
     mmu_notifier_invalidate_range_start(va);
     pte = pte_offset_map_lock(va, &ptl);
     entry = ptep_get(pte);
@@ -22,8 +26,7 @@ static int sys_madvise_free(unsigned long va)
     }
     pte_unmap_unlock(pte, ptl);
     mmu_notifier_invalidate_range_end(va);
-    flush_tlb_page(va);
-    mmu_notifier_invalidate_range(va);
+    gather_finish(va);
     mmap_read_unlock();
     return 0;
 }

@@ -16,3 +16,6 @@ static int sys_mmap(unsigned long va)
     mmap_write_unlock();
     return 0;
 }
+
+#include <kernel/v6.12/madvise-free>
+#include <kernel/v6.12/exit>

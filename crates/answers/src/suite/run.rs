@@ -142,9 +142,9 @@ impl TestFile {
             (Outcome::NotCovered, vec![line], None)
         };
         if let Some(model) = planned.asked.model.as_deref()
-            && !matches!(MemoryModel::of_name(model), Some(MemoryModel::Sc | MemoryModel::Tso))
+            && MemoryModel::of_name(model).is_none()
         {
-            return uncovered(format!("the model {model} is not offered; sc and tso are"));
+            return uncovered(format!("the model {model} is not offered; sc, tso and ra are"));
         }
         let program = match read(self, sources, &request, &planned.variant) {
             Ok(program) => program,

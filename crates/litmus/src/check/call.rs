@@ -3,7 +3,9 @@
 use crate::ast::{self, ExprKind as A, Ident};
 use crate::diag::{Diagnostic, nearest};
 use crate::primitives::{Action, Gives, Kind, Primitive, primitive, primitives};
-use crate::program::{Arg, Expr, ExprKind, LocalId, NotCovered, OpKind, Place, PlaceKind};
+use crate::program::{
+    Arg, Expr, ExprKind, GlobalKind, LocalId, NotCovered, OpKind, Place, PlaceKind,
+};
 use crate::source::Span;
 use crate::types::{TlbKind, Type};
 
@@ -172,6 +174,28 @@ impl BodyChecker<'_> {
         }
     }
 
+    /// A field that is used as a lock is one.
+    fn lock_of_record(&mut self, value: Expr) -> Expr {
+        let (record, field) = match &value.kind {
+            ExprKind::AddressOf(place) => match &place.kind {
+                PlaceKind::GlobalField(global, field) => {
+                    match &self.cx.globals[global.index()].kind {
+                        GlobalKind::Record(record) => (*record, *field),
+                        _ => return value,
+                    }
+                }
+                _ => return value,
+            },
+            ExprKind::Field(base, field) => match base.ty {
+                Type::Record(record) => (record, *field),
+                _ => return value,
+            },
+            _ => return value,
+        };
+        self.cx.field_is_lock(record, field);
+        Expr { ty: Type::Lock, ..value }
+    }
+
     /// One argument: a place, or something added to `others`.
     fn argument(
         &mut self,
@@ -234,8 +258,14 @@ impl BodyChecker<'_> {
             _ => {}
         }
         let value = self.value(argument, None);
+        let value = if kind == Kind::Lock { self.lock_of_record(value) } else { value };
         match (kind, value.ty) {
             (Kind::Context, _) => return Ok(None),
+            (Kind::Record, Type::Record(_) | Type::WordPtr | Type::IntPtr | Type::Any) => {}
+            (Kind::Record, ty) => {
+                self.wrong_argument(at, row.name, kind.describe(), ty, &value);
+                return Err(());
+            }
             (Kind::Truth, _) => {
                 let value = self.truth(value);
                 others.push(Arg::Value(value));

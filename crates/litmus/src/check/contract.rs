@@ -5,7 +5,8 @@ use crate::ast::{self, ExprKind as A, Test};
 use crate::diag::{Diagnostic, nearest};
 use crate::names;
 use crate::program::{
-    Contract, ContractKind, FaultHandler, FaultSource, FunctionId, ObjectKind, Subscription,
+    Contract, ContractKind, FaultHandler, FaultSource, FunctionId, GlobalKind, ObjectKind,
+    Subscription,
 };
 use crate::types::Type;
 
@@ -107,7 +108,7 @@ impl Checker {
             tables.push(self.callbacks(operations));
         }
         let mut list = Vec::new();
-        for (space, name) in &test.subscriptions {
+        for (space, name, more) in &test.subscriptions {
             let Some(Entity::Space(id)) = self.entity(&space.name) else {
                 self.unknown("address space", space, |e| matches!(e, Entity::Space(_)));
                 continue;
@@ -119,9 +120,40 @@ impl Checker {
             let kind = test.operations[at].kind.name.clone();
             let callbacks = tables[at].clone();
             let span = space.span.to(name.span);
-            list.push(Subscription { space: id, kind, name: name.name.clone(), callbacks, span });
+            let name = name.name.clone();
+            let (object, readers, off) = (None, None, false);
+            let mut line =
+                Subscription { space: id, kind, name, callbacks, object, readers, off, span };
+            for word in more {
+                self.more_of_subscription(&mut line, word);
+            }
+            if line.off && line.object.is_none() {
+                let label = "name a record: `subscribe mm : ops, mn, off;`";
+                self.error(line.span, "nobody can put this subscriber on the list", label);
+            }
+            list.push(line);
         }
         list
+    }
+
+    fn more_of_subscription(&mut self, line: &mut Subscription, word: &crate::ast::Ident) {
+        if &*word.name == "off" {
+            line.off = true;
+            return;
+        }
+        let kind = match self.entity(&word.name) {
+            Some(Entity::Global(id)) => Some((id, &self.globals[id.index()].kind)),
+            _ => None,
+        };
+        match kind {
+            Some((id, GlobalKind::Record(_))) => line.object = Some(id),
+            Some((id, GlobalKind::Lock)) => line.readers = Some(id),
+            Some(_) => {
+                let message = format!("`{}` is no record and no srcu_struct", word.name);
+                self.error(word.span, message, "or write `off`");
+            }
+            None => self.unknown("record", word, |e| matches!(e, Entity::Global(_))),
+        }
     }
 
     fn callbacks(&mut self, operations: &ast::Operations) -> Vec<(crate::lex::Name, FunctionId)> {

@@ -218,6 +218,13 @@ impl Checker {
         }
     }
 
+    /// A field is used as a lock; nobody has to set it.
+    pub(crate) fn field_is_lock(&mut self, record: RecordId, field: FieldId) {
+        let (at, index) = (record.0 as usize, field.index());
+        self.uses[at][index].set = true;
+        self.records[at].fields[index].ty = Type::Lock;
+    }
+
     /// A field that is read and that nobody sets is a typing error.
     fn fields_that_nobody_sets(&mut self) {
         for (record, uses) in self.records.iter().zip(&self.uses) {

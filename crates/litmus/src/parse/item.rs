@@ -39,8 +39,12 @@ impl Parser {
             let space = self.ident("an address space")?;
             self.expect(":")?;
             let operations = self.ident("a table of callbacks")?;
+            let mut more = Vec::new();
+            while self.eat(",") {
+                more.push(self.ident("a record, an srcu_struct, or `off`")?);
+            }
             self.expect(";")?;
-            self.test.subscriptions.push((space, operations));
+            self.test.subscriptions.push((space, operations, more));
             return Ok(());
         }
         if self.is_word("fault") && tied {

@@ -189,7 +189,7 @@ const LATER: Action = Action::NotCovered(
 const WAITS: &[Tag] = &[Tag::Sleeps, Tag::Waits];
 
 #[rustfmt::skip]
-static RCU: [Primitive; 15] = [
+static RCU: [Primitive; 14] = [
     row("rcu_read_lock", NONE, VOID, Action::Reader(Readers::Rcu, ReaderOp::Enter), &[], "opens a read-side section"),
     row("rcu_read_unlock", NONE, VOID, Action::Reader(Readers::Rcu, ReaderOp::Leave), &[], "closes it"),
     row("synchronize_rcu", NONE, VOID, RCU_WAIT, WAITS, "waits until every section that is open has been closed"),
@@ -204,5 +204,4 @@ static RCU: [Primitive; 15] = [
     row("synchronize_srcu_expedited", LOCK, VOID, SRCU_WAIT, WAITS, "waits until every section of it that is open has been closed"),
     row("tlb_remove_table_sync_one", NONE, VOID, Action::Reader(Readers::Interrupts, ReaderOp::Synchronize), &[Tag::Waits], "interrupts all processors: waits for those that have interrupts off"),
     row("kick_all_cpus_sync", NONE, VOID, Action::Reader(Readers::Interrupts, ReaderOp::Synchronize), &[Tag::Waits], "interrupts all processors: waits for those that have interrupts off"),
-    row("hlist_del_rcu", &[&[Context]], VOID, Action::NotCovered("lists are not modelled"), &[], "takes an element off a list"),
 ];

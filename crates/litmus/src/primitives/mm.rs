@@ -77,14 +77,15 @@ const fn flush(name: &'static str, scope: FlushScope, help: &'static str) -> Pri
     row(name, forms, VOID, Action::Flush(scope), &[Tag::Flushes, Tag::Waits], help)
 }
 
+const NOTIFY: &[&[Kind]] = &[&[Range], &[Address, Address], &[Context, Address, Address]];
+
 const fn notify(
     name: &'static str,
     kind: Notify,
     tags: &'static [Tag],
     help: &'static str,
 ) -> Primitive {
-    let forms: &[&[Kind]] = &[&[Range], &[Address, Address], &[Context, Address, Address]];
-    row(name, forms, VOID, Action::Notify(kind), tags, help)
+    row(name, NOTIFY, VOID, Action::Notify(kind), tags, help)
 }
 
 const fn page_lock(
@@ -265,7 +266,7 @@ pub(super) static ROWS: &[Primitive] = &[
     row("tlb_finish_mmu", &[&[], &[Context]], VOID, Action::GatherFlush(true), &[Tag::Flushes, Tag::Frees, Tag::Waits], "flushes a gather and frees its pages"),
     // Notifier calls.
     notify("mmu_notifier_invalidate_range_start", Notify::Start, &[Tag::Sleeps], "opens a range: software TLBs drop it and must not fill"),
-    notify("mmu_notifier_invalidate_range_start_nonblock", Notify::Start, &[], "opens a range where nobody may sleep"),
+    row("mmu_notifier_invalidate_range_start_nonblock", NOTIFY, INT, Action::Notify(Notify::TryStart), &[], "opens a range where nobody may sleep; gives what a subscriber refuses with, and then it is not open"),
     notify("mmu_notifier_invalidate_range_end", Notify::End, &[Tag::Notifies, Tag::Sleeps], "closes a range; until 6.5 it tells the secondary TLBs"),
     notify("mmu_notifier_invalidate_range_only_end", Notify::OnlyEnd, &[Tag::Sleeps], "closes a range whose secondary TLBs were told"),
     notify("mmu_notifier_invalidate_range", Notify::Range, &[Tag::Notifies, Tag::Waits], "tells the secondary TLBs, now"),

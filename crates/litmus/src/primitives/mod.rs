@@ -4,6 +4,7 @@
 mod context;
 mod lkmm;
 mod mm;
+mod objects;
 mod user;
 
 use std::collections::HashMap;
@@ -95,6 +96,8 @@ pub enum Kind {
     SoftTlb,
     /// A root register with its tag. (`Context` is something else.)
     RootRegister,
+    /// A shared record, `&s`.
+    Record,
     /// Anything; it is computed and then forgotten (the `vma` of a kernel
     /// call whose address says enough).
     Context,
@@ -123,7 +126,12 @@ impl Kind {
             Kind::Tlb => Type::Tlb(TlbKind::Tlb),
             Kind::SoftTlb => Type::SoftTlb,
             Kind::RootRegister => Type::Context,
-            Kind::Place | Kind::Pointer | Kind::Value | Kind::Context | Kind::Truth => Type::Any,
+            Kind::Place
+            | Kind::Pointer
+            | Kind::Value
+            | Kind::Record
+            | Kind::Context
+            | Kind::Truth => Type::Any,
         }
     }
 
@@ -137,6 +145,7 @@ impl Kind {
             Kind::LockOut => "the address of a lock variable, `&ptl`",
             Kind::Tlb => "an iotlb, atc or tlb",
             Kind::Truth => "a condition",
+            Kind::Record => "the address of a record, `&s`",
             other => other.ty().describe(),
         }
     }
@@ -307,6 +316,32 @@ pub enum ReaderOp {
     Synchronize,
 }
 
+/// What becomes of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LifeOp {
+    /// It exists from now on, full of zeroes.
+    Make,
+    /// It is gone.
+    Free,
+    /// It is used: it has to exist.
+    Use,
+}
+
+/// What is done to the list of an address space's subscribers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as the calls are")]
+pub enum ListOp {
+    Unhashed,
+    Add,
+    Delete,
+    DeleteAll,
+    Empty,
+    /// Calls `.release` of one.
+    Release,
+    /// Calls `.release` of each that is on the list.
+    ReleaseAll,
+}
+
 /// A new value from an old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "named as in the kernel")]
@@ -359,6 +394,8 @@ pub enum FlushScope {
 pub enum Notify {
     /// `range_start`.
     Start,
+    /// `range_start` where nobody may sleep; a subscriber may refuse.
+    TryStart,
     /// `range_end`; until 6.5 it tells the secondary TLBs as well.
     End,
     /// `range_only_end`.
@@ -405,6 +442,10 @@ pub enum Action {
     Lock(LockClass, LockOp),
     /// `[]`, or `[lock]` for SRCU: gives 0.
     Reader(Readers, ReaderOp),
+    /// `[record]`.
+    Life(LifeOp),
+    /// `[record]`, or `[space]` for all.
+    List(ListOp),
     /// `[]`: gives a page that nobody has. With `true` its words are zero.
     AllocPage(bool),
     /// `[page]`.
@@ -583,7 +624,14 @@ pub enum Write {
 
 /// All rows, by family.
 pub fn primitives() -> impl Iterator<Item = &'static Primitive> {
-    lkmm::ROWS.iter().copied().flatten().chain(mm::ROWS).chain(context::ROWS).chain(user::ROWS)
+    lkmm::ROWS
+        .iter()
+        .copied()
+        .flatten()
+        .chain(mm::ROWS)
+        .chain(&objects::ROWS)
+        .chain(context::ROWS)
+        .chain(user::ROWS)
 }
 
 /// The row of a name.

@@ -234,8 +234,15 @@ impl<'r> Planner<'r> {
                 None => return Err((Some(taken.index), format!("`{name}` names no child"))),
             },
             kind => {
-                let why = format!("the address space has no operation for `{kind:?}` (`{name}`)");
-                return Err((Some(taken.index), why));
+                let why = match kind {
+                    ContractKind::Revoke => {
+                        "the address space has no entry that is there and grants nothing"
+                    }
+                    ContractKind::LazyFree => "the address space frees no page lazily",
+                    ContractKind::Exit => "the end of an address space is not played step by step",
+                    _ => "the address space has no operation for its contract",
+                };
+                return Err((Some(taken.index), format!("`{name}`: {why}")));
             }
         })
     }

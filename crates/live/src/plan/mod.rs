@@ -221,6 +221,7 @@ impl<'r> Planner<'r> {
             // effect, and frames that an operation will install.
             Op::Fence(_)
             | Op::Enter { .. }
+            | Op::Life { .. }
             | Op::Leave { .. }
             | Op::GraceStart { .. }
             | Op::GraceWait { .. }

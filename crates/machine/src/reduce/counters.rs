@@ -98,14 +98,27 @@ type Registers = Vec<Sort>;
 impl Counters {
     /// The counters of a program; `observed` words are looked at in the end.
     pub(super) fn of(world: &World, observed: &BTreeSet<usize>) -> Counters {
+        // A register that nobody reads any more would keep an old number.
+        if world.setting_keeps_dead() {
+            return Counters::default();
+        }
         let mut words: Vec<usize> = raised(world).into_iter().collect();
         words.retain(|word| !observed.contains(word));
         words.truncate(64);
         // Of what is no counter nothing is a copy: what is left is looked at anew.
+        // First those go that something else is stored in, since a word that only
+        // holds copies of another looks like one of them.
         loop {
+            // A store through an unknown pointer spoils every word, also of none.
+            if words.is_empty() {
+                return Counters::default();
+            }
             let mut look = Look::new(world, &words);
             look.run();
-            let bad = look.bad | look.misused_words(observed);
+            let bad = match look.set {
+                0 => look.bad | look.misused_words(observed),
+                set => set,
+            };
             if bad == 0 {
                 return Counters { list: look.counters(), lost: AtomicBool::new(false) };
             }
@@ -234,7 +247,9 @@ struct Look<'w> {
     /// By thread and step.
     found: Vec<Vec<Registers>>,
     raises: Vec<BTreeMap<(usize, usize), Option<Expr>>>,
-    /// Counters that are none.
+    /// Counters that something is stored in which is not their next value.
+    set: u64,
+    /// Counters that are used in another way.
     bad: u64,
 }
 
@@ -246,6 +261,7 @@ impl<'w> Look<'w> {
             stored: vec![Sort::default(); world.words.len()],
             found: Vec::new(),
             raises: vec![BTreeMap::new(); words.len()],
+            set: 0,
             bad: 0,
         }
     }
@@ -258,7 +274,7 @@ impl<'w> Look<'w> {
         loop {
             let before = self.stored.clone();
             // What was thought of a word before it was known what it holds.
-            self.bad = 0;
+            (self.set, self.bad) = (0, 0);
             self.raises.iter_mut().for_each(BTreeMap::clear);
             let threads = 0..self.world.threads.len();
             self.found = threads.map(|thread| self.thread(thread)).collect();
@@ -407,6 +423,15 @@ impl<'w> Look<'w> {
     }
 
     fn step(&mut self, at: (usize, usize), op: &Op, registers: &Registers, after: &mut Registers) {
+        // A queue writes it later, and what it writes is in no register.
+        if let Op::PostWrite { word, .. } = op {
+            match self.counter(*word) {
+                Some(counter) => self.set |= 1 << counter,
+                None => {
+                    self.stored[*word].join(PLAIN);
+                }
+            }
+        }
         let Op::Access { into, pointer, index, access } = op else {
             return operands(op, &mut |expr| self.use_of(expr, registers));
         };
@@ -435,7 +460,7 @@ impl<'w> Look<'w> {
                     Some(counter) if sort.next_of() == Some(counter) => {
                         self.raises[counter].insert(at, Some(value.clone()));
                     }
-                    Some(counter) => self.bad |= 1 << counter | sort.any(),
+                    Some(counter) => self.set |= 1 << counter,
                     None => {
                         self.stored[word].join(sort);
                     }

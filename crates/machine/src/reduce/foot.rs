@@ -4,7 +4,7 @@
 //! of the operands. In a state that is everything; ahead of the run it is what
 //! the [values](super::values) of the registers say.
 
-use shootdown_litmus::primitives::LockOp;
+use shootdown_litmus::primitives::{LifeOp, LockOp};
 use shootdown_litmus::program::ContractKind;
 use shootdown_step::shape::Source;
 use shootdown_step::value::WORD_BASE;
@@ -151,6 +151,9 @@ impl Feet<'_> {
         let write = access.writes();
         let word = |foot: &mut Foot, word: usize| {
             self.read(foot, Kind::Word, 0, word);
+            if let Some(life) = self.world.life_of_word(word) {
+                self.read(foot, Kind::Life, 0, life);
+            }
             if write {
                 self.write(foot, Kind::Word, 0, word);
             }
@@ -250,6 +253,13 @@ impl Feet<'_> {
                 foot.takes.add(self.objects.at(Kind::Lock, 0, lock));
             }
         }
+        if let Op::Lock { lock, class, .. } = op {
+            for lock in self.locks(know, lock, *class) {
+                if let Some(life) = self.world.life_of_lock(lock) {
+                    self.read(foot, Kind::Life, 0, life);
+                }
+            }
+        }
         match op {
             Op::Access { pointer, index, access, .. } => {
                 self.access(foot, know, thread, (pointer, index), access);
@@ -263,6 +273,23 @@ impl Feet<'_> {
                 if !self.blind.contains(&Kind::Lock) {
                     for lock in self.locks(know, lock, *class) {
                         set.add(self.objects.at(Kind::Lock, 0, lock));
+                    }
+                }
+            }
+            Op::Life { object, op } => {
+                let lives: Vec<usize> = match know.values(object) {
+                    Values::These(pointers) => {
+                        pointers.into_iter().filter_map(|at| shape.life_at(at)).collect()
+                    }
+                    _ => (0..shape.lives.len()).collect(),
+                };
+                for life in lives {
+                    self.read(foot, Kind::Life, 0, life);
+                    if *op != LifeOp::Use {
+                        self.write(foot, Kind::Life, 0, life);
+                        for word in shape.lives[life].words.clone() {
+                            self.write(foot, Kind::Word, 0, word);
+                        }
                     }
                 }
             }

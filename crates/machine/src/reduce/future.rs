@@ -172,7 +172,11 @@ pub(super) fn plans(world: &World, objects: &Objects, blind: &[Kind]) -> Plans {
                     Some(Op::MapEntry { .. }) => !world.shape().two_levels,
                     _ => false,
                 };
-                pure && !takes[thread][number].is_empty() && !steps[thread][number].meets(&tries)
+                // A lock may be gone when it is put off.
+                let stays = |lock: &usize| world.life_of_lock(*lock).is_none();
+                pure && takes[thread][number].iter().all(stays)
+                    && !takes[thread][number].is_empty()
+                    && !steps[thread][number].meets(&tries)
             };
             // What may have to wait for others is no step that follows at once: a
             // deadlock is just that it does not.

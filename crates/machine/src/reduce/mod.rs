@@ -243,6 +243,11 @@ impl<M: Mmu> Machine<M> {
     pub fn independent(&self, state: &State, process: Process) -> Option<(u32, State)> {
         let Process::Thread(thread) = process else { return None };
         let world = &self.world;
+        // What a step meets in memory depends on views, which the footprints do
+        // not know.
+        if world.weak.is_some() {
+            return None;
+        }
         if !self.mmu.reducible() || state.get(world.error) != 0 || !world.alive(state, thread) {
             return None;
         }
@@ -459,7 +464,10 @@ impl<M: Mmu> Machine<M> {
     /// the end.
     #[must_use]
     pub fn renumbering(mut self, observed: &std::collections::BTreeSet<usize>) -> Self {
-        self.counters = Counters::of(&self.world, observed);
+        // Under `ra` a word has many values at once, and they are in the memory.
+        if self.world.weak.is_none() {
+            self.counters = Counters::of(&self.world, observed);
+        }
         self
     }
 

@@ -121,9 +121,11 @@ pub enum Kind {
     Grace,
     /// What a context has loaded.
     Context,
+    /// Whether an object is there.
+    Life,
 }
 
-const KINDS: usize = 17;
+const KINDS: usize = 18;
 
 /// Where the numbers of each kind begin, and how wide its rows are.
 #[derive(Debug)]
@@ -156,6 +158,7 @@ impl Objects {
             (shape.readers.len(), world.threads.len()),
             (shape.readers.len(), world.threads.len()),
             (1, shape.contexts.len()),
+            (1, shape.lives.len()),
         ];
         let mut objects = Objects { base: [0; KINDS], width: [0; KINDS] };
         let mut next = 0;

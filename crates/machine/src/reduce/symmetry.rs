@@ -40,6 +40,10 @@ impl Groups {
                 None => groups.push(vec![thread]),
             }
         }
+        // What threads have seen is one number, which is not taken apart here.
+        if world.weak.is_some() {
+            groups.clear();
+        }
         groups.retain(|group| group.len() > 1);
         let locks = groups.iter().flatten().any(|thread| takes_locks(world.code(*thread)));
         let member = |thread: usize| {
@@ -54,6 +58,7 @@ impl Groups {
                 own.cleared,
                 own.progress,
                 own.in_flight,
+                own.passed,
             ];
             slots.extend(&own.registers);
             slots.extend(own.buffer.iter().flat_map(|(at, value)| [*at, *value]));

@@ -310,6 +310,7 @@ pub(super) fn results(op: &Op) -> [Option<Reg>; 2] {
         // Written out, so that a new step with a result is not forgotten.
         Op::Fence(_)
         | Op::Leave { .. }
+        | Op::Life { .. }
         | Op::GraceStart { .. }
         | Op::GraceWait { .. }
         | Op::GetPage { .. }

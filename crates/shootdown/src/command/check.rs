@@ -24,6 +24,8 @@ pub enum Model {
     Sc,
     /// Store buffers, as on x86
     Tso,
+    /// Release and acquire, a view of each thread on each word
+    Ra,
 }
 
 impl Model {
@@ -32,6 +34,7 @@ impl Model {
         match self {
             Model::Sc => MemoryModel::Sc,
             Model::Tso => MemoryModel::Tso,
+            Model::Ra => MemoryModel::Ra,
         }
     }
 }

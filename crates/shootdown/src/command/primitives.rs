@@ -56,6 +56,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::RootRegister => "context",
         Kind::SoftTlb => "swtlb",
         Kind::Context => "...",
+        Kind::Record => "record",
         Kind::Truth => "condition",
     }
 }

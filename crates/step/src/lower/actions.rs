@@ -8,7 +8,9 @@ use shootdown_litmus::program::{Arg, FieldId, Place, PlaceKind};
 use shootdown_litmus::{Name, Span, Type};
 
 use super::faults::{self, Fault, Faulter};
+use super::objects::Walk;
 use super::{Binding, Builder, Cursor, Env, Result, Target, sum, unsupported};
+use crate::code::Node;
 use crate::expr::{Expr, Reg};
 use crate::op::{Access, DirtyAct, EntryAt, LockAt, Op, Range};
 use crate::shape::{ObjectShape, ReaderDomain};
@@ -64,8 +66,7 @@ impl Builder<'_, '_> {
             | Action::CompareExchange(_)
             | Action::AddUnless => self.word(at, env, row.action, call),
             Action::Fence(kind) => {
-                // The other fences order what neither model reorders.
-                if kind == Fence::Full && self.cx.dials.model.has_buffers() {
+                if self.cx.dials.model.orders(kind) {
                     self.step(at, Op::Fence(kind), span, &call.name);
                 }
                 Ok(())
@@ -84,6 +85,11 @@ impl Builder<'_, '_> {
             }
             Action::Reader(whose, op) => self.readers(at, whose, op, call),
             Action::PostWrite => self.post_write(at, env, call),
+            Action::Life(op) => {
+                self.life(at, op, call.value(0), span, &call.name);
+                Ok(())
+            }
+            Action::List(op) => self.list(at, op, call.value(0), call.into, span, &call.name),
             Action::Flush(_) | Action::Notify(_) | Action::GatherFlush(_) => {
                 self.tells(at, row.action, call)
             }
@@ -143,7 +149,7 @@ impl Builder<'_, '_> {
         let (pointer, index) = self.pointer(env, place)?;
         let full = matches!(access, Access::Store(Order::Full, _));
         self.memory(at, pointer, index, access, call.into, call.span, &call.name)?;
-        if full && self.cx.dials.model.has_buffers() {
+        if full && self.cx.dials.model.orders(Fence::Full) {
             self.step(at, Op::Fence(Fence::Full), call.span, &call.name);
         }
         Ok(())
@@ -263,6 +269,9 @@ impl Builder<'_, '_> {
                 self.step(at, Op::RangeOpen { space: self.space }, span, name);
                 self.callbacks(at, &["invalidate_range_start"], &start, &end, None, span)
             }
+            Action::Notify(Notify::TryStart) => {
+                self.try_start(at, &start, &end, call.into, span, name)
+            }
             Action::Notify(kind @ (Notify::End | Notify::OnlyEnd)) => {
                 if kind == Notify::End && self.cx.dials.range_end_invalidates {
                     self.tell(at, &start, &end, span)?;
@@ -293,6 +302,38 @@ impl Builder<'_, '_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A range where nobody may sleep. If a subscriber refuses, it is not open;
+    /// the others are told so.
+    fn try_start(
+        &mut self,
+        at: &mut Cursor,
+        start: &Expr,
+        end: &Expr,
+        into: Option<Reg>,
+        span: Span,
+        name: &Name,
+    ) -> Result<()> {
+        let refused = self.register(Type::Int);
+        self.set(at, refused, Expr::Const(0));
+        let names = &["invalidate_range_start"];
+        let walk =
+            Walk { names, start, end, entry: None, refused: Some(refused), only: None, span };
+        self.walk_list(at, &walk)?;
+        let (mut failed, mut opens, behind) = (self.fresh(), self.fresh(), self.fresh());
+        self.nodes[*at] = Node::Branch { condition: Expr::Reg(refused), yes: failed, no: opens };
+        if self.cx.dials.failed_start_ends {
+            self.callbacks(&mut failed, &["invalidate_range_end"], start, end, None, span)?;
+        }
+        self.nodes[failed] = Node::Jump(behind);
+        self.step(&mut opens, Op::RangeOpen { space: self.space }, span, name);
+        self.nodes[opens] = Node::Jump(behind);
+        *at = behind;
+        if let Some(into) = into {
+            self.set(at, into, Expr::Reg(refused));
+        }
+        Ok(())
     }
 
     fn entry(

@@ -1,9 +1,10 @@
 //! Calls: of functions, of callbacks of subscribers, of user-level operations.
 
 use shootdown_litmus::primitives::UserCall;
-use shootdown_litmus::program::{ContractKind, FieldId, FunctionId};
-use shootdown_litmus::{Name, Span, Type};
+use shootdown_litmus::program::{ContractKind, FunctionId};
+use shootdown_litmus::{Name, Span};
 
+use super::objects::Walk;
 use super::{Binding, Builder, Cursor, Result, Target, sum, unsupported};
 use crate::code::{ContractCall, Node};
 use crate::expr::{Expr, Reg};
@@ -136,47 +137,8 @@ impl Builder<'_, '_> {
         entry: Option<&Expr>,
         span: Span,
     ) -> Result<()> {
-        let program = self.cx.program;
-        for subscription in &program.subscriptions {
-            if subscription.space.index() != self.space {
-                continue;
-            }
-            for (name, id) in &subscription.callbacks {
-                if !names.contains(&&**name) {
-                    continue;
-                }
-                let function = &program.functions[id.index()];
-                let mut addresses = [start.clone(), end.clone()].into_iter();
-                let mut arguments = Vec::new();
-                for local in &function.body.locals[..function.body.parameters] {
-                    arguments.push(match local.ty {
-                        Type::Record(record) => {
-                            let fields = &program.records[record.0 as usize].fields;
-                            let mut values = std::collections::HashMap::new();
-                            for (index, field) in fields.iter().enumerate() {
-                                let value = match &*field.name {
-                                    "start" => start.clone(),
-                                    "end" => end.clone(),
-                                    "mm" => Expr::Const(self.space as i64 + 1),
-                                    _ => continue,
-                                };
-                                values.insert(FieldId(index as u32), value);
-                            }
-                            self.records.push(values);
-                            Binding::Record(self.records.len() - 1)
-                        }
-                        Type::Space => Binding::Value(Expr::Const(self.space as i64 + 1)),
-                        Type::Pte => Binding::Value(entry.cloned().unwrap_or(Expr::Const(0))),
-                        Type::VirtAddr | Type::Long | Type::IntPtr => {
-                            Binding::Value(addresses.next().unwrap_or(Expr::Const(0)))
-                        }
-                        _ => Binding::Value(Expr::Const(0)),
-                    });
-                }
-                self.call(at, *id, arguments, None, span)?;
-            }
-        }
-        Ok(())
+        let walk = Walk { names, start, end, entry, refused: None, only: None, span };
+        self.walk_list(at, &walk)
     }
 
     /// A call of a user program: the function of the file that is its path.

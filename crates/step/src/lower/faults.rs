@@ -68,7 +68,7 @@ impl Builder<'_, '_> {
     ) -> Result<()> {
         let write = access.writes();
         let agent = &self.cx.shape.agents[self.thread];
-        let domain = agent.cpu && self.cx.shape.domains[agent.space];
+        let domain = matches!(agent.agent, Agent::Cpu(_)) && self.cx.shape.domains[agent.space];
         let word = pointer.constant().is_some_and(|pointer| pointer >= WORD_BASE);
         if domain && !word {
             return unsupported("an access of a CPU through a domain, which no CPU loads", span);
@@ -139,7 +139,9 @@ impl Builder<'_, '_> {
             _ => access,
         };
         let back = if *again { access } else { behind };
-        let guest = matches!(program.threads[self.thread].agent, Agent::Guest(_));
+        // What faults there is not in the page table's say.
+        let guest = matches!(program.threads[self.thread].agent, Agent::Guest(_))
+            || self.cx.shape.fills_from_software(self.cx.shape.agents[self.thread].cache);
         let mut value = None;
         // What a guest lacks is in no table of its own.
         if !guest || fault.whose == Faulter::Kernel {

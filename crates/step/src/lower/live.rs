@@ -436,6 +436,7 @@ pub(super) fn operands_mut(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
             LockAt::Pointer(value) | LockAt::Page(value) | LockAt::Rmap(value) => each(value),
             LockAt::Mmap(_) => {}
         },
+        Op::Life { object, .. } => each(object),
         Op::GetPage { page }
         | Op::PutPage { page }
         | Op::ClearPage { page }

@@ -14,12 +14,16 @@ mod calls;
 mod contexts;
 mod faults;
 pub(crate) mod live;
+mod objects;
+
+pub use objects::WALK;
 
 use std::collections::HashMap;
 
 use shootdown_litmus::primitives::{Order, Primitive};
 use shootdown_litmus::program::{
-    Body, Expr as TextExpr, ExprKind, FieldId, Function, FunctionId, OpKind, Place, PlaceKind,
+    Body, Expr as TextExpr, ExprKind, FieldId, Function, FunctionId, GlobalId, GlobalKind, OpKind,
+    Place, PlaceKind,
 };
 use shootdown_litmus::{Name, Narrow, Program, Span, Type};
 
@@ -47,6 +51,8 @@ pub struct Dials {
     pub cpu_flush_notifies: bool,
     /// `range_end` tells them (until 6.5).
     pub range_end_invalidates: bool,
+    /// If a subscriber refuses a range, those that took it get its end.
+    pub failed_start_ends: bool,
     /// A CPU flush is sent as an interrupt.
     pub flush_by_ipi: bool,
 }
@@ -225,14 +231,34 @@ impl Lowering<'_> {
 enum Binding {
     Value(Expr),
     Record(usize),
+    /// A record that all threads see.
+    Shared(GlobalId),
     /// A record pointer that was not set yet.
     NoRecord,
+}
+
+/// A record, as far as a pointer to it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RecordRef {
+    /// A variable of the thread.
+    Private(usize),
+    /// A record that all threads see.
+    Shared(GlobalId),
 }
 
 /// The locals of one copy of a body.
 #[derive(Clone, Debug)]
 struct Env {
     locals: Vec<Binding>,
+}
+
+impl From<RecordRef> for Binding {
+    fn from(record: RecordRef) -> Binding {
+        match record {
+            RecordRef::Private(record) => Binding::Record(record),
+            RecordRef::Shared(global) => Binding::Shared(global),
+        }
+    }
 }
 
 struct Builder<'l, 'p> {
@@ -252,6 +278,9 @@ struct Builder<'l, 'p> {
     promised: usize,
     /// Choices that ideal memory makes as well.
     choices: Vec<Choice>,
+    /// Fields of shared records that an expression reads: where each is kept,
+    /// and its place. They are read before whatever comes next.
+    reads: Vec<(Reg, Expr, Expr, Span)>,
 }
 
 /// A choice of a thread.
@@ -281,6 +310,16 @@ impl<'l, 'p> Builder<'l, 'p> {
             unknown: Vec::new(),
             promised: 0,
             choices: Vec::new(),
+            reads: Vec::new(),
+        }
+    }
+
+    /// Reads what the expressions so far need of shared records.
+    fn read_fields(&mut self, at: &mut Cursor) {
+        let name: Name = "load".into();
+        for (into, pointer, index, span) in std::mem::take(&mut self.reads) {
+            let access = Access::Load(Order::Once);
+            self.step(at, Op::Access { into: Some(into), pointer, index, access }, span, &name);
         }
     }
 
@@ -374,12 +413,14 @@ impl<'l, 'p> Builder<'l, 'p> {
     }
 
     fn set(&mut self, at: &mut Cursor, into: Reg, value: Expr) {
+        self.read_fields(at);
         let next = self.fresh();
         self.nodes[*at] = Node::Set { value, into, next };
         *at = next;
     }
 
     fn step(&mut self, at: &mut Cursor, op: Op, span: Span, name: &Name) -> NodeId {
+        self.read_fields(at);
         let next = self.fresh();
         let site = Site { span, functions: self.functions.clone(), name: name.clone() };
         self.nodes[*at] = Node::Step { op, next, fault: None, number: 0, site };
@@ -434,13 +475,16 @@ impl<'l, 'p> Builder<'l, 'p> {
                 OpKind::Set { local, value } => {
                     if let Type::Record(_) = value.ty {
                         let record = self.record(&env, value)?;
-                        match (&env.locals[local.index()], record) {
-                            (Binding::Record(old), Some(new)) if *old != new => {
+                        let known = match &env.locals[local.index()] {
+                            Binding::Record(old) => Some(RecordRef::Private(*old)),
+                            Binding::Shared(old) => Some(RecordRef::Shared(*old)),
+                            _ => None,
+                        };
+                        match (known, record) {
+                            (Some(old), Some(new)) if old != new => {
                                 return unsupported("a record pointer that changes", span);
                             }
-                            (Binding::NoRecord, Some(new)) => {
-                                env.locals[local.index()] = Binding::Record(new)
-                            }
+                            (None, Some(new)) => env.locals[local.index()] = new.into(),
                             _ => {}
                         }
                     } else {
@@ -456,8 +500,17 @@ impl<'l, 'p> Builder<'l, 'p> {
                         Type::Record(_) => return unsupported("a record inside of a record", span),
                         _ => self.expr(&env, value)?,
                     };
-                    let into = self.field_register(&env, record, *field)?;
-                    self.set(&mut at, into, value);
+                    if let Some(RecordRef::Shared(global)) = self.record(&env, record)? {
+                        let pointer = Expr::Const(self.cx.shape.address_of(global.0));
+                        let index = Expr::Const(i64::from(field.0));
+                        let access = Access::Store(Order::Once, value);
+                        let name: Name = "store".into();
+                        let op = Op::Access { into: None, pointer, index, access };
+                        self.step(&mut at, op, span, &name);
+                    } else {
+                        let into = self.field_register(&env, record, *field)?;
+                        self.set(&mut at, into, value);
+                    }
                 }
                 OpKind::Load { into, place } => {
                     let into = self.target(&env, into.index(), span)?;
@@ -498,6 +551,7 @@ impl<'l, 'p> Builder<'l, 'p> {
                 }
                 OpKind::Branch { condition, yes, no } => {
                     let condition = self.expr(&env, condition)?;
+                    self.read_fields(&mut at);
                     let (yes, no) = (starts[yes.index()], starts[no.index()]);
                     self.nodes[at] = match condition.constant() {
                         Some(0) => Node::Jump(no),
@@ -511,12 +565,14 @@ impl<'l, 'p> Builder<'l, 'p> {
                         let value = self.expr(&env, value)?;
                         self.set(&mut at, into, value);
                     }
+                    self.read_fields(&mut at);
                     self.nodes[at] = Node::Jump(after);
                     continue;
                 }
             }
             self.wrap_result(&mut at, body, &env, &op.kind);
             let next = starts.get(index + 1).copied().unwrap_or(after);
+            self.read_fields(&mut at);
             self.nodes[at] = Node::Jump(next);
         }
         Ok(starts.first().copied().unwrap_or(after))
@@ -539,7 +595,7 @@ impl<'l, 'p> Builder<'l, 'p> {
 
     fn argument(&mut self, env: &Env, value: &TextExpr) -> Result<Binding> {
         if matches!(value.ty, Type::Record(_)) {
-            return Ok(self.record(env, value)?.map_or(Binding::NoRecord, Binding::Record));
+            return Ok(self.record(env, value)?.map_or(Binding::NoRecord, Binding::from));
         }
         Ok(Binding::Value(self.expr(env, value)?))
     }
@@ -553,18 +609,25 @@ impl<'l, 'p> Builder<'l, 'p> {
         }
     }
 
-    fn record(&self, env: &Env, value: &TextExpr) -> Result<Option<usize>> {
+    fn record(&self, env: &Env, value: &TextExpr) -> Result<Option<RecordRef>> {
+        let of_local = |local: usize| match &env.locals[local] {
+            Binding::Record(record) => Some(RecordRef::Private(*record)),
+            Binding::Shared(global) => Some(RecordRef::Shared(*global)),
+            _ => None,
+        };
         match &value.kind {
-            ExprKind::Local(local) => match &env.locals[local.index()] {
-                Binding::Record(record) => Ok(Some(*record)),
-                _ => Ok(None),
-            },
+            ExprKind::Local(local) => Ok(of_local(local.index())),
             ExprKind::Const(_) => Ok(None),
+            ExprKind::Address(global)
+                if matches!(
+                    self.cx.program.globals[global.index()].kind,
+                    GlobalKind::Record(_)
+                ) =>
+            {
+                Ok(Some(RecordRef::Shared(*global)))
+            }
             ExprKind::AddressOf(place) => match &place.kind {
-                PlaceKind::Local(local) => match &env.locals[local.index()] {
-                    Binding::Record(record) => Ok(Some(*record)),
-                    _ => Ok(None),
-                },
+                PlaceKind::Local(local) => Ok(of_local(local.index())),
                 _ => unsupported("a pointer to a record that is not a variable", value.span),
             },
             _ => unsupported("a record that is not a variable of the thread", value.span),
@@ -574,6 +637,19 @@ impl<'l, 'p> Builder<'l, 'p> {
     fn field(&mut self, env: &Env, record: &TextExpr, field: FieldId, ty: Type) -> Result<Expr> {
         let Some(record_id) = self.record(env, record)? else {
             return unsupported("a field of a record that nobody made", record.span);
+        };
+        let record_id = match record_id {
+            RecordRef::Private(record) => record,
+            RecordRef::Shared(global) => {
+                if let Some(lock) = self.cx.shape.lock_of_field.get(&(global.0, field.0)) {
+                    return Ok(Expr::Const(*lock as i64 + 1));
+                }
+                let into = self.register(Type::Int);
+                let pointer = Expr::Const(self.cx.shape.address_of(global.0));
+                let index = Expr::Const(i64::from(field.0));
+                self.reads.push((into, pointer, index, record.span));
+                return Ok(Expr::Reg(into));
+            }
         };
         if let Some(value) = self.records[record_id].get(&field) {
             return Ok(value.clone());
@@ -601,6 +677,7 @@ impl<'l, 'p> Builder<'l, 'p> {
                 Binding::Value(value) => value.clone(),
                 // A record is only ever tested for NULL here.
                 Binding::Record(record) => Expr::Const(*record as i64 + 1),
+                Binding::Shared(global) => Expr::Const(self.cx.shape.address_of(global.0)),
                 Binding::NoRecord => Expr::Const(0),
             },
             ExprKind::Address(global) => Expr::Const(self.cx.shape.address_of(global.0)),
@@ -620,6 +697,11 @@ impl<'l, 'p> Builder<'l, 'p> {
 
     /// The address of a place in shared memory.
     fn address_of(&mut self, env: &Env, place: &Place) -> Result<Expr> {
+        if let PlaceKind::GlobalField(global, field) = &place.kind
+            && let Some(lock) = self.cx.shape.lock_of_field.get(&(global.0, field.0))
+        {
+            return Ok(Expr::Const(*lock as i64 + 1));
+        }
         let (pointer, index) = self.pointer(env, place)?;
         let word = pointer.constant().is_some_and(|pointer| pointer >= crate::value::WORD_BASE);
         if !word && index != Expr::Const(0) {

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// shootdown-litmus 1
+// An RDMA adapter that faults its pages in on demand: ODP. As HMM, but under a
+// mutex, so its invalidation sleeps. Left out: ranges where nobody may sleep,
+// which it refuses.
+
+#include <kernel/v6.12/mmu_interval>
+
+swtlb M;
+tlb G <- M;
+device dev : G, pasid 1, order waits;
+struct mutex umem_mutex;
+struct mmu_interval_notifier umem;
+{ itree = 1; }                       // it is in the tree from the beginning
+
+static bool interval_invalidate(unsigned long start, unsigned long end, int seq)
+{
+    mutex_lock(&umem_mutex);
+    mmu_interval_set_seq(&umem, seq);
+    swtlb_zap(M, start, end);
+    tlb_flush(G, start, end);
+    mutex_unlock(&umem_mutex);
+    return true;
+}
+
+__implements(nop)
+static int pagefault_mr(unsigned long va)
+{
+    struct page *page;
+    int seq;
+
+again:
+    seq = mmu_interval_read_begin(&umem);
+    mmap_read_lock();
+    page = hva_to_pfn(va);
+    mmap_read_unlock();
+    if (!page)
+        return VM_FAULT_SIGBUS;
+    mutex_lock(&umem_mutex);
+    if (mmu_interval_read_retry(&umem, seq)) {
+        mutex_unlock(&umem_mutex);
+        put_page(page);
+        goto again;
+    }
+    swtlb_install(M, va, page);
+    mutex_unlock(&umem_mutex);
+    put_page(page);
+    return 0;
+}
+fault dev = pagefault_mr;
