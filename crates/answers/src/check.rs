@@ -17,11 +17,11 @@ use shootdown_machine::machine::Machine;
 use shootdown_machine::model::{self, Found, Run, failed_of, search};
 use shootdown_machine::outcome::{self, Observable};
 use shootdown_machine::sets::Sets;
-use shootdown_machine::setting::Setting;
+use shootdown_machine::setting::{Drain, HwDirty, Setting};
 use shootdown_machine::state::State;
 use shootdown_machine::weak;
 use shootdown_machine::world::{Failed, World};
-use shootdown_step::{Lowered, MemoryModel, Target, lower};
+use shootdown_step::{Lowered, MemoryModel, Shape, Target, lower};
 
 use crate::block::block;
 use crate::classify::{Ends, Named, name_outcome};
@@ -149,6 +149,10 @@ pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refus
         (Ok(lowered), Ok(ideal)) => (lowered, ideal),
         (Err(error), _) | (_, Err(error)) => return not_covered(program, error.why, error.span),
     };
+    if let Some(why) = unanswered(&setting, &lowered.shape) {
+        let span = program.header.span;
+        return not_covered(program, why.to_owned(), span);
+    }
     if setting.model == MemoryModel::Ra {
         let both = [&lowered, &ideal].map(|lowered| weak::covered(lowered, &setting));
         let reason = both.into_iter().find_map(Result::err);
@@ -170,12 +174,32 @@ pub fn prepare(mut program: Program, request: &Request) -> Result<Subject, Refus
     Ok(Subject { program, setting, lowered, ideal, refusal })
 }
 
-/// The order of a queue is a dial that is named after the queue.
+/// Dials that have no meaning together with something else, yet.
+fn unanswered(setting: &Setting, shape: &Shape) -> Option<&'static str> {
+    let contexts = !shape.contexts.is_empty();
+    let noncoherent = shape.caches.iter().any(|cache| cache.noncoherent);
+    // A mark goes to the entry that it was cached from; with several tables
+    // nobody says which that is.
+    match setting.hw_dirty {
+        HwDirty::No => {}
+        HwDirty::Lazy if shape.two_levels => {
+            return Some("`hw_dirty=lazy` with upper entries that change");
+        }
+        _ if contexts => return Some("`hw_dirty` with contexts"),
+        _ if noncoherent => return Some("`hw_dirty` with walkers that are not coherent"),
+        _ => {}
+    }
+    (setting.drain == Drain::Repeat && contexts).then_some("`drain=repeat` with contexts")
+}
+
+/// The order of a queue, and whether a TLB obeys, are dials that are named after
+/// them.
 pub fn order_queues(program: &mut Program, params: &[(String, String)]) {
     use shootdown_litmus::program::{ObjectKind, Param};
     for (name, value) in params {
         let queue = program.objects.iter().find(|object| {
-            *object.name == **name && matches!(object.kind, ObjectKind::Queue { .. })
+            *object.name == **name
+                && matches!(object.kind, ObjectKind::Queue { .. } | ObjectKind::Tlb { .. })
         });
         if let Some(queue) = queue {
             let param =
@@ -446,6 +470,9 @@ fn params(subject: &Subject) -> Vec<(String, String)> {
         let order = if queue.in_order { "in_order" } else { "any_order" };
         list.push((queue.name.to_string(), order.to_owned()));
     }
+    for cache in subject.lowered.shape.caches.iter().filter(|cache| cache.ignores) {
+        list.push((cache.name.to_string(), "ignores".to_owned()));
+    }
     list
 }
 
@@ -660,13 +687,18 @@ impl Verdicts<'_> {
                 Status::Clean
             }
             "TABLE" if events & 2 == 0 => return no("no table is given back"),
-            "CLEAN" => return later("the dirty bit of hardware"),
+            "CLEAN" if !self.explored.machine.world.tracks_dirty => {
+                return no("nothing tracks which pages are dirty");
+            }
+            "CLEAN" if events & 16 == 0 => return no("no page that is kept elsewhere is written"),
             "LIFETIME" if events & 8 == 0 => return no("no object is freed"),
             "RECLAIM" => return later("reclaim"),
             "RETURN" if events & 1 == 0 => return no("no function that revokes something returns"),
             "REST" if events & 4 == 0 => return no("no table changes"),
             "PROGRESS" if !self.can_fault() => return no("nothing faults and nothing loops"),
-            "FREE" | "TABLE" | "RETURN" | "REST" | "PROGRESS" | "LIFETIME" => Status::Clean,
+            "FREE" | "TABLE" | "RETURN" | "REST" | "PROGRESS" | "CLEAN" | "LIFETIME" => {
+                Status::Clean
+            }
             // An error or a wrong end that was not found.
             _ => return None,
         };
@@ -695,6 +727,7 @@ fn property_name(property: u32) -> Option<(&'static str, &'static str)> {
         model::FREE => ("FREE", "a free page can still be reached"),
         model::RETURN => ("RETURN", "a translation outlives the return of what revoked it"),
         model::REST => ("REST", "when all is quiet a TLB grants what its table does not"),
+        model::CLEAN => ("CLEAN", "a write is lost: nobody knows that the page is dirty"),
         model::PROGRESS => ("PROGRESS", "an access that the table grants may fault for ever"),
         model::OUTCOME => return None,
         other => match failed_of(other)? {

@@ -13,7 +13,7 @@ use shootdown_machine::machine::Machine;
 use shootdown_machine::mmu::Mmu;
 use shootdown_machine::model::Process;
 use shootdown_machine::outcome::{Observable, comparable};
-use shootdown_machine::run::FAULT;
+use shootdown_machine::run::frame_of_choice;
 use shootdown_machine::sets::Sets;
 use shootdown_machine::state::State;
 use shootdown_machine::weak::age_of;
@@ -87,6 +87,19 @@ pub fn name_outcome(story: &Story<'_>, ends: &Ends) -> Named {
         for (code, row) in outlived(story, used) {
             if !obligations.iter().any(|(known, at, _)| *known == code && *at == row) {
                 obligations.push((code, row, story.name_of(row)));
+            }
+        }
+    }
+    if obligations.is_empty() {
+        // A write behind a copy may go through an entry that the table still has.
+        let last = culprit.unwrap_or(usize::MAX);
+        for used in uses.iter().filter(|used| used.write && !used.stale && used.row < last) {
+            for (code, row) in outlived(story, used).into_iter().filter(|(code, _)| *code == "COPY")
+            {
+                if !obligations.iter().any(|(_, at, _)| *at == row) {
+                    obligations.push((code, row, story.name_of(row)));
+                    candidates.push(*used);
+                }
             }
         }
     }
@@ -190,6 +203,7 @@ fn outlived(story: &Story<'_>, used: &Use) -> Vec<(&'static str, usize)> {
                         .shape()
                         .upper_of_pointer(pointer)
                         .is_some_and(|(_, block)| world.shape().blocks[block].contains(&used.page)),
+                    EntryAt::Soft(..) => false,
                 };
                 if page_there && let Some(frame) = entry::frame(new) {
                     if frame == used.frame {
@@ -274,11 +288,15 @@ pub(crate) fn use_of(
     let (choice, _) = age_of(choice);
     let registers = &world.threads[thread].registers;
     let pointer = pointer.value(&|reg| before.get(registers[reg.0 as usize]));
-    if pointer >= WORD_BASE || choice == FAULT || choice == 0 {
+    if pointer >= WORD_BASE {
         return None;
     }
     let page = page_of_address(pointer)?;
-    let frame = choice as usize - 1;
+    // An access that was translated before is performed now.
+    let frame = match before.get(world.threads[thread].in_flight) {
+        0 => frame_of_choice(choice)?,
+        in_flight => in_flight as usize - 1,
+    };
     let space = space_of(machine, before, thread);
     let write = access.writes();
     let now = world.walk(before, space, page);

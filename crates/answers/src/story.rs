@@ -5,12 +5,15 @@ use shootdown_litmus::program::{Agent, FunctionId};
 use shootdown_machine::machine::Machine;
 use shootdown_machine::model::{Process, Run};
 use shootdown_machine::outcome::value_name;
-use shootdown_machine::run::FAULT;
+use shootdown_machine::run::{FAULT, frame_of_choice, marks};
 use shootdown_machine::sets::Sets;
+use shootdown_machine::setting::HwDirty;
 use shootdown_machine::state::State;
 use shootdown_machine::weak::age_of;
+use shootdown_step::shape::Kept;
+use shootdown_step::value::frame_of_page;
 use shootdown_step::value::{entry, page_of_address};
-use shootdown_step::{Access, Expr, Op, Site, WALK};
+use shootdown_step::{Access, DirtyAct, Expr, Op, Site, WALK};
 
 use crate::check::{Subject, place};
 use crate::classify::{Named, Use, use_of};
@@ -114,7 +117,11 @@ impl Story<'_> {
             return Violation { steps: Vec::new(), why, timeline };
         }
         let last = self.run.steps.len() - 1;
-        let row = self.breaking_row(code).unwrap_or(last);
+        let row = match code {
+            "CLEAN" => self.taken_as_clean(),
+            _ => self.breaking_row(code),
+        };
+        let row = row.unwrap_or(last);
         let steps = vec![BreakingStep { name: self.name_of(row), place: self.place_of(row) }];
         let timeline = self.timeline(Some((code, row)), None, &why);
         Violation { steps, why, timeline }
@@ -137,11 +144,62 @@ impl Story<'_> {
         rows.into_iter().find(|row| self.step(*row).is_some_and(|(_, op, _)| fits(op)))
     }
 
+    /// The frame whose contents are lost in the end.
+    fn lost(&self) -> Option<usize> {
+        let world = &self.machine.world;
+        let last = self.state(self.run.steps.len());
+        let older =
+            |state: &State, frame: usize| state.get(world.kept[frame]) == Kept::Older as i64;
+        world.unsaid(last).or_else(|| {
+            // It was freed just now.
+            let before = self.state(self.run.steps.len().checked_sub(1)?);
+            (0..world.frames.len()).find(|frame| older(before, *frame) && !older(last, *frame))
+        })
+    }
+
+    /// The step from which on nobody knew that a page was dirty: the one that
+    /// took its last mark, that took it as clean before it was written again,
+    /// or that freed it.
+    fn taken_as_clean(&self) -> Option<usize> {
+        let world = &self.machine.world;
+        let frame = self.lost()?;
+        let rows = self.run.steps.len();
+        let older = |row: usize| self.state(row).get(world.kept[frame]) == Kept::Older as i64;
+        if !older(rows) {
+            return rows.checked_sub(1);
+        }
+        let written = (0..rows).rev().find(|row| !older(*row)).unwrap_or(0);
+        let says = |row: usize| world.says_dirty(self.state(row), frame);
+        let unsaid = |row: &usize| says(*row) && !says(*row + 1);
+        // A mark that was there after the write was taken too late.
+        (written..rows).rev().find(unsaid).or_else(|| {
+            (0..written).rev().find(|row| {
+                let out = self.step(*row).is_some_and(|(thread, op, _)| match op {
+                    Op::Dirty { page, act: DirtyAct::WriteOut | DirtyAct::GiveUp(_), .. } => {
+                        let page = self.value(self.state(*row), thread, page);
+                        frame_of_page(page) == Some(frame)
+                    }
+                    _ => false,
+                });
+                out || unsaid(row)
+            })
+        })
+    }
+
     /// Which page, and who still reaches it.
     fn detail(&self, code: &str) -> String {
         let world = &self.machine.world;
         let state = self.state(self.run.steps.len());
         let shape = world.shape();
+        if code == "CLEAN" {
+            return self.lost().map_or_else(String::new, |frame| {
+                format!(
+                    ": {}, which was written last by {}",
+                    shape.frames[frame].name,
+                    self.writer(frame)
+                )
+            });
+        }
         let mut list = Vec::new();
         if code == "LIFETIME" {
             let gone = shape.lives.iter().enumerate().filter(|(at, _)| world.is_gone(state, *at));
@@ -177,6 +235,21 @@ impl Story<'_> {
             0 => String::new(),
             1..=3 => format!(": {}", list.join(", ")),
             more => format!(": {}, and {} more", list[..3].join(", "), more - 3),
+        }
+    }
+
+    /// Who wrote a frame last.
+    fn writer(&self, frame: usize) -> String {
+        let words = &self.machine.world.contents[frame];
+        let wrote = |row: &usize| {
+            let (before, after) = (self.state(*row), self.state(*row + 1));
+            words.iter().any(|word| before.get(*word) != after.get(*word))
+                && after.get(self.machine.world.frames[frame]) == shootdown_machine::pages::LIVE
+        };
+        let row = (0..self.run.steps.len()).rev().find(wrote);
+        match row.map(|row| self.run.steps[row].0) {
+            Some(Process::Thread(thread) | Process::Buffer(thread)) => self.agent_name(thread),
+            _ => "somebody".to_owned(),
         }
     }
 
@@ -398,8 +471,13 @@ impl Story<'_> {
                         None => parts.push(format!("= {value}")),
                     }
                 }
-                if choice > 0 {
-                    parts.push(format!("in {}", shape.frames[choice as usize - 1].name));
+                if let Some(frame) = frame_of_choice(choice) {
+                    parts.push(format!("in {}", shape.frames[frame].name));
+                    // Where hardware sets dirty bits it matters who does not.
+                    let hardware = self.machine.world.setting.hw_dirty != HwDirty::No;
+                    if hardware && access.writes() && !marks(choice) {
+                        parts.push("no mark".to_owned());
+                    }
                 }
                 let stores = if age == 1 { "store" } else { "stores" };
                 match access {
@@ -535,6 +613,16 @@ impl Story<'_> {
             if old != new {
                 let what = if new == shootdown_machine::pages::FREE { "freed" } else { "taken" };
                 add(ChangeKind::Frame, format!("{} {what}", is.name));
+            }
+            let (old, now) = (before.get(world.marked[frame]), after.get(world.marked[frame]));
+            if old != now {
+                let what = if now != 0 { "marked dirty" } else { "no longer marked" };
+                add(ChangeKind::Frame, format!("{} {what}", is.name));
+            }
+            if before.get(world.kept[frame]) == Kept::Older as i64
+                && after.get(world.kept[frame]) == Kept::Same as i64
+            {
+                add(ChangeKind::Frame, format!("{} written out", is.name));
             }
             let words = &world.contents[frame];
             let changed = words.iter().any(|word| before.get(*word) != after.get(*word));

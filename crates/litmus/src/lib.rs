@@ -62,7 +62,7 @@ pub use source::{
     Directories, Either, Embedded, File, FileId, Files, Found, Include, LineColumn, MAX_BYTES,
     NoSources, SourceError, Sources, Span, read_file, text_of,
 };
-pub use types::{RecordId, TlbKind, Type};
+pub use types::{Narrow, RecordId, TlbKind, Type};
 pub use variant::{Variant, Variants};
 
 /// Reads one variant of a test, completely.

@@ -147,8 +147,10 @@ pub(crate) const CALLBACKS: [(&str, &str, &[Type]); 13] = {
 };
 
 /// Attributes of a `map` line beside `xN`.
-pub(crate) const ATTRIBUTES: [&str; 12] =
-    ["ro", "rw", "none", "clean", "dirty", "anon", "file", "shmem", "zero", "cow", "excl", "huge"];
+pub(crate) const ATTRIBUTES: [&str; 13] = [
+    "ro", "rw", "none", "clean", "dirty", "saved", "anon", "file", "shmem", "zero", "cow", "excl",
+    "huge",
+];
 
 /// Memory models that a test may name.
 pub(crate) const MODELS: [&str; 4] = ["sc", "tso", "ra", "lkmm"];

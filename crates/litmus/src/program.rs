@@ -186,6 +186,8 @@ pub struct Mapping {
     pub huge: bool,
     /// `dirty` or `clean` at the beginning, if the line says so.
     pub dirty: Option<bool>,
+    /// The contents are elsewhere too: in swap, at the other end of a migration.
+    pub saved: bool,
     /// How many address spaces map it: `x2`.
     pub mapped_by: u32,
 }

@@ -29,6 +29,8 @@ pub struct Local {
     pub name: Option<Name>,
     /// What it holds. `struct x v;` holds a record of its own.
     pub ty: Type,
+    /// It holds fewer bits than other numbers: `u8 x`.
+    pub narrow: Option<crate::types::Narrow>,
     /// `struct x v;` (a new record) and not `struct x *v`.
     pub owns_record: bool,
     /// Where it is declared.

@@ -135,6 +135,48 @@ impl fmt::Display for Type {
     }
 }
 
+/// A number that has fewer bits than the language's numbers, which have 64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Narrow {
+    /// 8, 16 or 32.
+    pub bits: u32,
+    /// Whether the highest is a sign.
+    pub signed: bool,
+}
+
+impl Narrow {
+    /// The narrow type of a name; `int` is as wide as all numbers.
+    pub(crate) fn of(ty: &TypeName) -> Option<Narrow> {
+        if ty.is_struct || ty.pointers > 0 {
+            return None;
+        }
+        let (bits, signed) = match ty.base.as_str() {
+            "u8" | "__u8" | "uint8_t" | "unsigned char" => (8, false),
+            "u16" | "__u16" | "uint16_t" | "unsigned short" | "unsigned short int" => (16, false),
+            "u32" | "__u32" | "uint32_t" | "unsigned" | "unsigned int" | "uint" => (32, false),
+            "s8" | "int8_t" | "signed char" | "char" => (8, true),
+            "s16" | "int16_t" | "short" | "short int" => (16, true),
+            _ => return None,
+        };
+        Some(Narrow { bits, signed })
+    }
+
+    /// The lowest bits.
+    pub fn mask(self) -> i64 {
+        (1 << self.bits) - 1
+    }
+
+    /// The bit of the sign; 0 if there is none.
+    pub fn sign(self) -> i64 {
+        if self.signed { 1 << (self.bits - 1) } else { 0 }
+    }
+
+    /// A number as this type holds it.
+    pub fn wrap(self, value: i64) -> i64 {
+        ((value & self.mask()) ^ self.sign()) - self.sign()
+    }
+}
+
 /// What a C type means here; records are numbered by `record`.
 pub(crate) fn resolve(ty: &TypeName, record: &mut dyn FnMut(&str) -> RecordId) -> Type {
     if ty.is_struct {
@@ -172,6 +214,13 @@ pub(crate) fn resolve(ty: &TypeName, record: &mut dyn FnMut(&str) -> RecordId) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn narrow_numbers_wrap() {
+        let (u8, s8) = (Narrow { bits: 8, signed: false }, Narrow { bits: 8, signed: true });
+        assert_eq!([255, 256, -1].map(|value| u8.wrap(value)), [255, 0, 255]);
+        assert_eq!([127, 128, 255].map(|value| s8.wrap(value)), [127, -128, -1]);
+    }
 
     #[test]
     fn what_may_stand_for_what() {

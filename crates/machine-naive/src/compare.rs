@@ -4,7 +4,7 @@ use std::fmt;
 
 use shootdown_machine::machine::Machine;
 use shootdown_machine::mmu::Mmu;
-use shootdown_machine::model::{FAILED, FREE, OUTCOME, PROGRESS, REST, RETURN, failed_of};
+use shootdown_machine::model::{CLEAN, FAILED, FREE, OUTCOME, PROGRESS, REST, RETURN, failed_of};
 use shootdown_machine::outcome::{Observable, observe, value_name};
 use shootdown_machine::sets::Sets;
 use shootdown_machine::setting::Setting;
@@ -89,6 +89,7 @@ pub fn names(broken: u64) -> String {
         REST => "REST".to_owned(),
         PROGRESS => "PROGRESS".to_owned(),
         OUTCOME => "OUTCOME".to_owned(),
+        CLEAN => "CLEAN".to_owned(),
         DEADLOCK => "deadlock".to_owned(),
         bit => failed_of(bit).map_or_else(|| bit.to_string(), |why| format!("{why:?}")),
     };

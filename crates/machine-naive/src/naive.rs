@@ -17,6 +17,7 @@
 //! because whatever it might keep a fill can keep before or after it.
 
 use shootdown_machine::mmu::{Answer, Mmu};
+use shootdown_machine::setting::HwDirty;
 use shootdown_machine::state::{Slot, Slots, State};
 use shootdown_machine::world::World;
 use shootdown_step::shape::Source;
@@ -31,6 +32,12 @@ struct CacheSlots {
     small: Vec<Slot>,
     /// Entries, by block; none if there is one level only.
     large: Vec<Slot>,
+    /// The same of entries that were dirty, if hardware cares.
+    small_dirty: Vec<Slot>,
+    large_dirty: Vec<Slot>,
+    /// Frames, by page, that were written through an entry that was not dirty,
+    /// and whose entry in the table does not say so yet.
+    unwritten: Vec<Slot>,
     /// Tables that the walker has a pointer to, by block; only roots walk.
     pointers: Vec<Slot>,
 }
@@ -44,18 +51,31 @@ pub struct Naive {
     lines: Vec<(Slot, Slot)>,
 }
 
-/// A cache was asked: what it gave, whether a walk gave it just now, and the
-/// state in which everybody on the way has kept it.
-type Asked<'a> = &'a mut dyn FnMut(Entry, bool, State);
+/// A cache was asked: what it gave, where in a table a walk found it just now,
+/// and the state in which everybody on the way has kept it.
+type Asked<'a> = &'a mut dyn FnMut(Entry, Option<Slot>, State);
+
+/// Whether hardware has anything to do with dirty bits.
+fn cares(world: &World) -> bool {
+    world.setting.hw_dirty != HwDirty::No
+}
 
 impl Naive {
     /// What a cache holds for a page.
     fn held(&self, world: &World, state: &State, cache: usize, page: usize) -> Vec<Entry> {
         let slots = &self.caches[cache];
         let block = world.shape().pages[page].block;
-        let small = bits(state.get(slots.small[page])).map(|bit| Entry::of_bit(bit, false));
-        let large = slots.large.get(block).map_or(0, |slot| state.get(*slot));
-        small.chain(bits(large).map(|bit| Entry::of_bit(bit, true))).collect()
+        let mut held = Vec::new();
+        for (slot, large, dirty) in [
+            (slots.small.get(page), false, false),
+            (slots.small_dirty.get(page), false, true),
+            (slots.large.get(block), true, false),
+            (slots.large_dirty.get(block), true, true),
+        ] {
+            let mask = slot.map_or(0, |slot| state.get(*slot));
+            held.extend(bits(mask).map(|bit| Entry::of_bit(bit, large, dirty)));
+        }
+        held
     }
 
     /// A cache keeps what it was given.
@@ -64,8 +84,11 @@ impl Naive {
             return;
         }
         let slots = &self.caches[cache];
+        let block = world.shape().pages[page].block;
         let slot = match entry {
-            Entry::Large { .. } => slots.large[world.shape().pages[page].block],
+            Entry::Large { dirty: true, .. } => slots.large_dirty[block],
+            Entry::Large { .. } => slots.large[block],
+            Entry::Small { dirty: true, .. } => slots.small_dirty[page],
             _ => slots.small[page],
         };
         state.set(slot, state.get(slot) | entry.bit());
@@ -73,41 +96,87 @@ impl Naive {
 
     /// Every way in which a cache that is asked for a page gets an answer from
     /// what it fills from.
-    fn ask(&self, world: &World, state: &State, cache: usize, page: usize, each: Asked<'_>) {
-        let mut give = |entry: Entry, walked: bool, mut after: State| {
+    /// What walks from other roots under the same tag bring is kept, and answers
+    /// nobody who asks with a root of his own.
+    fn ask(
+        &self,
+        world: &World,
+        state: &State,
+        (cache, own): (usize, Option<usize>),
+        page: usize,
+        each: Asked<'_>,
+    ) {
+        let mut give = |entry: Entry, place: Option<Slot>, mut after: State| {
             self.keep(world, &mut after, cache, page, entry);
-            each(entry, walked, after);
+            each(entry, place, after);
         };
         let block = world.shape().pages[page].block;
         match world.shape().caches[cache].source {
             Source::Nothing => {}
             Source::Soft(soft) => {
-                give(Entry::small(state.get(world.softs[soft][page])), true, state.clone())
+                let slot = world.softs[soft][page];
+                give(Entry::small(state.get(slot), cares(world)), Some(slot), state.clone())
             }
             Source::Cache(_) | Source::Context(_) => {
                 // A context that has nothing loaded leads to no cache.
                 let Some(source) = source(world, state, cache) else { return };
                 for entry in self.held(world, state, source, page) {
-                    give(entry, false, state.clone());
+                    give(entry, None, state.clone());
                 }
-                self.ask(world, state, source, page, &mut give);
+                self.ask(world, state, (source, own), page, &mut give);
             }
             Source::Table | Source::Roots => {
                 let pointers = self.caches[cache].pointers.get(block).copied();
-                for space in spaces(world, state, cache) {
+                let mut roots = spaces(world, state, cache);
+                roots.retain(|space| own.is_none_or(|own| own == *space));
+                for space in roots {
                     for table in bits(pointers.map_or(0, |slot| state.get(slot))) {
-                        let leaf =
-                            self.word(world, state, cache, world.entries[table as usize][page]);
-                        give(Entry::small(leaf), true, state.clone());
+                        let slot = world.entries[table as usize][page];
+                        let leaf = self.word(world, state, cache, slot);
+                        give(Entry::small(leaf, cares(world)), Some(slot), state.clone());
                     }
                     let mut after = state.clone();
                     let root = self.root(world, state, cache, space, page);
                     if let (Root::Table(table), Some(slot)) = (root, pointers) {
                         after.set(slot, after.get(slot) | 1 << table);
                     }
-                    give(self.found(world, state, cache, root, page), true, after);
+                    let place = match root {
+                        Root::Table(table) => world.entries[table][page],
+                        _ => world.upper[space][block],
+                    };
+                    give(self.found(world, state, cache, root, page), Some(place), after);
                 }
             }
+        }
+    }
+
+    /// Dirty bits that a cache has not written yet reach the table, where it
+    /// still has the same page.
+    fn pay_marks(&self, world: &World, state: &mut State, cache: usize, page: usize) {
+        let slot = self.caches[cache].unwritten[page];
+        let owed = state.get(slot);
+        if owed == 0 {
+            return;
+        }
+        state.set(slot, 0);
+        let caches = &world.shape().caches;
+        let mut from = cache;
+        while let Source::Cache(source) = caches[from].source {
+            from = source;
+        }
+        let place = match caches[from].source {
+            Source::Soft(soft) => world.softs[soft][page],
+            _ => {
+                let table =
+                    world.shape().first_table(caches[from].space, world.shape().pages[page].block);
+                world.entries[table][page]
+            }
+        };
+        let value = state.get(place);
+        if let Some(frame) = entry::frame(value)
+            && owed >> frame & 1 != 0
+        {
+            state.set(place, value | entry::DIRTY);
         }
     }
 
@@ -124,7 +193,7 @@ impl Naive {
     fn root(&self, world: &World, state: &State, cache: usize, space: usize, page: usize) -> Root {
         let block = world.shape().pages[page].block;
         match world.shape().two_levels {
-            true => upper(self.word(world, state, cache, world.upper[space][block])),
+            true => upper(world, self.word(world, state, cache, world.upper[space][block])),
             false => Root::Table(world.shape().first_table(space, block)),
         }
     }
@@ -133,7 +202,8 @@ impl Naive {
     fn found(&self, world: &World, state: &State, cache: usize, root: Root, page: usize) -> Entry {
         match root {
             Root::Table(table) => {
-                Entry::small(self.word(world, state, cache, world.entries[table][page]))
+                let leaf = self.word(world, state, cache, world.entries[table][page]);
+                Entry::small(leaf, cares(world))
             }
             Root::Large(entry) => entry,
             Root::Nothing => Entry::Absent,
@@ -156,6 +226,9 @@ impl Naive {
             for (cache, its) in shape.caches.iter().enumerate() {
                 for entry in self.held(world, state, cache, at) {
                     if let Some((frame, write)) = entry.at(page.index) {
+                        // A write through it is looked up again, so that it grants none.
+                        let asks = matches!(world.setting.hw_dirty, HwDirty::Yes | HwDirty::Eager);
+                        let write = write && (entry.dirty() || !asks);
                         for space in asked_for(world, state, cache, its.space) {
                             each(space, at, frame, write);
                         }
@@ -163,7 +236,8 @@ impl Naive {
                 }
             }
             for soft in &world.softs {
-                if let Some((frame, write)) = Entry::small(state.get(soft[at])).at(page.index) {
+                let entry = Entry::small(state.get(soft[at]), false);
+                if let Some((frame, write)) = entry.at(page.index) {
                     // Software mirrors the first address space.
                     each(0, at, frame, write);
                 }
@@ -196,10 +270,10 @@ enum Root {
 }
 
 /// An upper entry as a walk goes on from it.
-fn upper(value: i64) -> Root {
+fn upper(world: &World, value: i64) -> Root {
     match entry::table(value) {
         Some(table) => Root::Table(table),
-        None if value & entry::HUGE != 0 => Root::Large(Entry::large(value)),
+        None if value & entry::HUGE != 0 => Root::Large(Entry::large(value, cares(world))),
         None => Root::Nothing,
     }
 }
@@ -209,11 +283,11 @@ fn seen(world: &World, state: &State, space: usize, page: usize) -> Entry {
     let shape = world.shape();
     let block = shape.pages[page].block;
     let root = match shape.two_levels {
-        true => upper(state.get(world.upper[space][block])),
+        true => upper(world, state.get(world.upper[space][block])),
         false => Root::Table(shape.first_table(space, block)),
     };
     match root {
-        Root::Table(table) => Entry::small(state.get(world.entries[table][page])),
+        Root::Table(table) => Entry::small(state.get(world.entries[table][page]), cares(world)),
         Root::Large(entry) => entry,
         Root::Nothing => Entry::Absent,
     }
@@ -302,6 +376,9 @@ impl Mmu for Naive {
             .map(|cache| CacheSlots {
                 small: some(shape.pages.len()),
                 large: some(blocks),
+                small_dirty: some(if cares(world) { shape.pages.len() } else { 0 }),
+                large_dirty: some(if cares(world) { blocks } else { 0 }),
+                unwritten: some(shape.pages.len()),
                 pointers: some(walks(cache.source)),
             })
             .collect();
@@ -341,11 +418,18 @@ impl Mmu for Naive {
             state.set(*slot, 0);
             let block = world.shape().pages[page].block;
             // A large entry goes with any address inside of it.
-            for (slots, goes) in [(&slots.large, true), (&slots.pointers, !leaf_only)] {
-                if let (Some(slot), true) = (slots.get(block), goes) {
+            for (slots, at, goes) in [
+                (&slots.small_dirty, page, true),
+                (&slots.large, block, true),
+                (&slots.large_dirty, block, true),
+                (&slots.pointers, block, !leaf_only),
+            ] {
+                if let (Some(slot), true) = (slots.get(at), goes) {
                     state.set(*slot, 0);
                 }
             }
+            // It is done when what it still had to write is written.
+            self.pay_marks(world, state, cache, page);
         }
     }
 
@@ -361,17 +445,29 @@ impl Mmu for Naive {
         let Some(cache) = used_by(world, state, thread) else { return };
         let index = world.shape().pages[page].index;
         let rewalk = world.setting.perm_miss_rewalk;
-        let mut answer = |entry: Entry, walked: bool| match entry.grants(index, write) {
+        let mut answer = |entry: Entry, place: Option<Slot>| match entry.grants(index, write) {
+            Some(frame) if write && cares(world) && !entry.dirty() => {
+                match (world.setting.hw_dirty, place) {
+                    (HwDirty::Lazy, _) => each(Answer::Owes(frame)),
+                    // Only a walk finds the place to write to.
+                    (_, Some(place)) => each(Answer::Marks(frame, place)),
+                    (_, None) => {}
+                }
+            }
             Some(frame) => each(Answer::Frame(frame)),
             // An entry that is there and forbids the access is looked up
             // again; that something is absent is no matter of rights.
-            None if walked || !rewalk || entry == Entry::Absent => each(Answer::Fault),
+            None if place.is_some() || !rewalk || entry == Entry::Absent => each(Answer::Fault),
             None => {}
         };
         for entry in self.held(world, state, cache, page) {
-            answer(entry, false);
+            answer(entry, None);
         }
-        self.ask(world, state, cache, page, &mut |entry, walked, _| answer(entry, walked));
+        let own = world.shape().agents[thread].context.and_then(|context| {
+            let mut all = loaded(world, state).into_iter();
+            all.find(|(at, ..)| *at == context).map(|(_, space, _)| space)
+        });
+        self.ask(world, state, (cache, own), page, &mut |entry, place, _| answer(entry, place));
     }
 
     fn fault(&self, world: &World, state: &mut State, thread: usize, page: usize) {
@@ -381,6 +477,17 @@ impl Mmu for Naive {
                 self.invalidate(world, state, cache, 1 << page, false);
             }
         }
+    }
+
+    fn owes(&self, world: &World, state: &mut State, thread: usize, page: usize, frame: usize) {
+        let Some(cache) = used_by(world, state, thread) else { return };
+        let slot = self.caches[cache].unwritten[page];
+        state.set(slot, state.get(slot) | 1 << frame);
+    }
+
+    fn paid(&self, _: &World, state: &State) -> bool {
+        let mut unwritten = self.caches.iter().flat_map(|slots| &slots.unwritten);
+        unwritten.all(|slot| state.get(*slot) == 0)
     }
 
     fn reaches(&self, world: &World, state: &State, frame: usize) -> bool {
@@ -461,10 +568,27 @@ impl Mmu for Naive {
             return;
         }
         for page in 0..world.shape().pages.len() {
-            self.ask(world, state, process, page, &mut |_, _, filled| each(filled));
+            let is = &world.shape().caches[process];
+            let ahead =
+                world.setting.hw_dirty == HwDirty::Eager && !is.cpu && is.source == Source::Table;
+            self.ask(world, state, (process, None), page, &mut |entry, place, filled| {
+                // Asked for a write that nobody has asked for.
+                let writes = entry.at(0).is_some_and(|(_, write)| write);
+                if let (true, Some(place)) = (ahead && writes && !entry.dirty(), place) {
+                    let mut marked = filled.clone();
+                    marked.set(place, marked.get(place) | entry::DIRTY);
+                    each(marked);
+                }
+                each(filled);
+            });
+            let mut written = state.clone();
+            self.pay_marks(world, &mut written, process, page);
+            each(written);
         }
         let slots = &self.caches[process];
-        for slot in slots.small.iter().chain(&slots.large).chain(&slots.pointers) {
+        let entries = slots.small.iter().chain(&slots.large);
+        let dirty = slots.small_dirty.iter().chain(&slots.large_dirty);
+        for slot in entries.chain(dirty).chain(&slots.pointers) {
             let mask = state.get(*slot);
             for bit in bits(mask) {
                 let mut next = state.clone();

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use shootdown_machine::machine::Machine;
 use shootdown_machine::mmu::Mmu;
-use shootdown_machine::model::{Process, REST};
+use shootdown_machine::model::Process;
 use shootdown_machine::state::{Slot, State};
 use shootdown_step::value::UNDEFINED;
 
@@ -51,7 +51,7 @@ pub fn reach<M: Mmu>(
         let error = open.get(machine.world.error) != 0;
         let rest = !error && machine.at_rest(&open);
         if rest {
-            reached.broken |= u64::from(machine.mmu.restless(&machine.world, &open)) << REST;
+            reached.broken |= machine.broken_at_rest(&open);
             reached.ends.insert(end(&open));
         }
         let mut moved = false;
@@ -63,7 +63,9 @@ pub fn reach<M: Mmu>(
                 seen.add(&next);
             });
         }
-        reached.broken |= u64::from(!moved && !rest && !error) << DEADLOCK;
+        // Hardware that still has to write a dirty bit will.
+        let paid = machine.mmu.paid(&machine.world, &open);
+        reached.broken |= u64::from(!moved && !rest && !error && paid) << DEADLOCK;
     }
     reached.states = seen.starts.len() as u64;
     Some(reached)

@@ -56,11 +56,13 @@ impl<M: Mmu> Machine<M> {
             Op::FlushCache { cache, count, tag, range, leaf } => {
                 let pages = range.as_ref().map_or(all, |range| self.pages(state, thread, range));
                 let caches = self.tagged(state, thread, *cache, *count, tag)?;
-                if !self.contexts_drained(state, &caches) {
+                if !self.contexts_drained(state, &caches)
+                    || self.waits_for_accesses(state, caches.clone(), pages)
+                {
                     return Ok(false);
                 }
                 for cache in caches {
-                    self.mmu.invalidate(world, state, cache, pages, *leaf);
+                    self.forget(state, cache, pages, *leaf);
                 }
             }
             Op::FlushContext { context, range } => {
@@ -69,7 +71,7 @@ impl<M: Mmu> Machine<M> {
                 if !self.contexts_drained(state, &(cache..cache + 1)) {
                     return Ok(false);
                 }
-                self.mmu.invalidate(world, state, cache, pages, false);
+                self.forget(state, cache, pages, false);
             }
             Op::LoadRoot { context, space, tag, flush } => {
                 let tags = world.shape().contexts[*context].tags as i64;

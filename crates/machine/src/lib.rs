@@ -8,6 +8,7 @@
 
 pub mod contexts;
 pub mod contracts;
+mod dirty;
 pub mod ideal;
 pub mod lives;
 pub mod machine;

@@ -196,6 +196,8 @@ impl<M: Mmu> Machine<M> {
         state.set(slot, value);
         if self.world.is_table(slot) {
             self.mmu.table_changed(&self.world, state);
+        } else {
+            self.world.written(state, slot);
         }
     }
 

@@ -9,8 +9,22 @@ use crate::world::World;
 pub enum Answer {
     /// To this frame.
     Frame(usize),
+    /// To this frame, and the walk sets the dirty bit of this entry.
+    Marks(usize, Slot),
+    /// To this frame, through an entry whose dirty bit is yet to be written.
+    Owes(usize),
     /// Nowhere: it faults.
     Fault,
+}
+
+impl Answer {
+    /// The frame that it goes to.
+    pub fn frame(self) -> Option<usize> {
+        match self {
+            Answer::Frame(frame) | Answer::Marks(frame, _) | Answer::Owes(frame) => Some(frame),
+            Answer::Fault => None,
+        }
+    }
 }
 
 /// Translation hardware, or what stands in for it.
@@ -62,6 +76,18 @@ pub trait Mmu: Sync {
 
     /// An access has faulted.
     fn fault(&self, world: &World, state: &mut State, thread: usize, page: usize);
+
+    /// A thread has written a frame through an entry that is yet to be marked
+    /// as dirty.
+    fn owes(&self, world: &World, state: &mut State, thread: usize, page: usize, frame: usize) {
+        let _ = (world, state, thread, page, frame);
+    }
+
+    /// Whether every mark that is owed has been written.
+    fn paid(&self, world: &World, state: &State) -> bool {
+        let _ = (world, state);
+        true
+    }
 
     /// Whether some cache may lead to the frame.
     fn reaches(&self, world: &World, state: &State, frame: usize) -> bool;

@@ -10,7 +10,7 @@ use shootdown_explore::{
 use crate::machine::Machine;
 use crate::mmu::Mmu;
 use crate::state::{Packing, State, alike, widths};
-use crate::world::{Failed, MARK_RETURN};
+use crate::world::{Failed, MARK_CLEAN, MARK_RETURN};
 
 /// A free frame is in some set.
 pub const FREE: u32 = 0;
@@ -22,6 +22,9 @@ pub const REST: u32 = 2;
 pub const PROGRESS: u32 = 3;
 /// The end is one that ideal memory does not have.
 pub const OUTCOME: u32 = 4;
+/// What a page holds is newer than what is kept elsewhere, and nobody says so
+/// when all is quiet; or the page was freed.
+pub const CLEAN: u32 = 5;
 /// A run that cannot go on: this plus the number of the reason.
 pub const FAILED: u32 = 16;
 
@@ -75,6 +78,14 @@ impl<M: Mmu> Machine<M> {
             self.drained(state, thread)
                 && (self.world.ended(state, thread) || !self.world.alive(state, thread))
         }) && self.world.queues.iter().flatten().all(|slot| state.get(*slot) == 0)
+            && self.mmu.paid(&self.world, state)
+    }
+
+    /// Which properties a state at rest breaks; those of ends are the caller's.
+    pub fn broken_at_rest(&self, state: &State) -> u64 {
+        let world = &self.world;
+        u64::from(self.mmu.restless(world, state)) << REST
+            | u64::from(world.unsaid(state).is_some()) << CLEAN
     }
 
     /// Which properties a state breaks; those of ends are the caller's.
@@ -92,6 +103,9 @@ impl<M: Mmu> Machine<M> {
         }
         if state.get(world.marks) & MARK_RETURN != 0 {
             broken |= 1 << RETURN;
+        }
+        if state.get(world.marks) & MARK_CLEAN != 0 {
+            broken |= 1 << CLEAN;
         }
         if self.asks_for_progress() {
             broken |= u64::from(self.faults_for_ever(state)) << PROGRESS;
@@ -222,7 +236,7 @@ impl<M: Mmu, P: Packed> Model for Packaged<'_, M, P> {
     fn broken(&self, state: &State) -> u64 {
         let mut broken = self.machine.broken(state);
         if state.get(self.machine.world.error) == 0 && self.machine.at_rest(state) {
-            broken |= u64::from(self.machine.mmu.restless(&self.machine.world, state)) << REST;
+            broken |= self.machine.broken_at_rest(state);
             broken |= (self.ends)(state);
         }
         broken

@@ -43,6 +43,7 @@ impl<M: Mmu> Machine<M> {
                 for slot in &world.contents[frame] {
                     state.set(*slot, 0);
                 }
+                world.frame_written(state, frame);
             }
             Op::PageWrite { page, index, value } => {
                 let frame = self.live(state, self.value(state, thread, page))?;
@@ -62,6 +63,16 @@ impl<M: Mmu> Machine<M> {
                     return Err(Failed::Undefined);
                 }
                 self.keep(state, thread, *into, value);
+            }
+            Op::Dirty { into, page, act } => {
+                let frame = self.live(state, self.value(state, thread, page))?;
+                let was = self.dirty_act(state, frame, *act);
+                self.keep(state, thread, *into, was);
+            }
+            Op::MoveMarks { to, from } => {
+                let to = self.live(state, self.value(state, thread, to))?;
+                let from = self.live(state, self.value(state, thread, from))?;
+                self.move_marks(state, to, from);
             }
             Op::PageCount { into, page } => {
                 let frame = self.live(state, self.value(state, thread, page))?;
@@ -90,10 +101,10 @@ impl<M: Mmu> Machine<M> {
             }
             Op::GatherFlush { space, start, end } => {
                 let cleared = state.get(threads.cleared) as u64;
-                state.set(threads.cleared, 0);
-                if !self.buffers_drained(state, *space) {
+                if self.cpus_are_busy(state, *space, cleared) {
                     return Ok(false);
                 }
+                state.set(threads.cleared, 0);
                 self.flush_cpu(state, *space, cleared);
                 let first = if cleared == 0 { 1 } else { i64::from(cleared.trailing_zeros()) + 1 };
                 let last = 64 - i64::from(cleared.leading_zeros());
@@ -133,6 +144,7 @@ impl<M: Mmu> Machine<M> {
         state.set(slot, left.max(0));
         if left <= 0 {
             state.set(self.world.frames[frame], FREE);
+            self.world.forgets(state, frame);
             Seen::note(&self.world.seen.freed, 1 << frame);
             for word in &self.world.contents[frame] {
                 state.set(*word, UNDEFINED);
@@ -216,6 +228,7 @@ impl<M: Mmu> Machine<M> {
                 Seen::note(&self.world.seen.copied, 1 << from);
                 let value = state.get(self.world.contents[from][word]);
                 state.set(self.world.contents[to][word], value);
+                self.world.frame_written(state, to);
             }
             Op::SamePages { into, left, right } => {
                 let left = self.live(state, self.value(state, thread, left))?;

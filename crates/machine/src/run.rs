@@ -1,11 +1,12 @@
 //! One step of one thread.
 
 use shootdown_litmus::primitives::{LifeOp, LockClass, LockOp, Order, RmwOp, RmwResult};
-use shootdown_step::value::{UNDEFINED, WORD_BASE, address_of_page, page_of_address};
+use shootdown_step::value::{UNDEFINED, WORD_BASE, address_of_page, entry, page_of_address};
 use shootdown_step::{Access, Failure, LockAt, Op, Range, Target};
 
 use crate::machine::Machine;
 use crate::mmu::{Answer, Mmu};
+use crate::setting::Drain;
 use crate::state::{Slot, State};
 use crate::world::{Failed, Seen};
 
@@ -14,6 +15,24 @@ pub type Each<'a> = &'a mut dyn FnMut(u32, State);
 
 /// The choice of an access that faults.
 pub const FAULT: u32 = 99;
+/// What is added to the choice of an access that sets a dirty bit.
+const MARKS: u32 = 32;
+
+/// The frame that an access went to, by the choice of its step; a word that
+/// nobody remaps has none.
+pub fn frame_of_choice(choice: u32) -> Option<usize> {
+    match choice {
+        0 | FAULT => None,
+        choice if choice > MARKS => Some((choice - MARKS) as usize - 1),
+        choice => Some(choice as usize - 1),
+    }
+}
+
+/// Whether an access with this choice sets the dirty bit of an entry, now or
+/// later.
+pub fn marks(choice: u32) -> bool {
+    choice > MARKS && choice != FAULT
+}
 
 impl<M: Mmu> Machine<M> {
     /// Every way in which a thread can take its next step.
@@ -126,6 +145,8 @@ impl<M: Mmu> Machine<M> {
             | Op::PageWrite { .. }
             | Op::PageRead { .. }
             | Op::PageCount { .. }
+            | Op::Dirty { .. }
+            | Op::MoveMarks { .. }
             | Op::Unpin { .. }
             | Op::Pinned { .. }
             | Op::GatherStart
@@ -139,6 +160,7 @@ impl<M: Mmu> Machine<M> {
             | Op::LoadRoot { .. }
             | Op::WriteBack { .. }
             | Op::Post { .. }
+            | Op::PostWrite { .. }
             | Op::SoftInstall { .. }
             | Op::SoftZap { .. } => self.told(state, thread, op),
             Op::RangeOpen { .. } => {
@@ -196,7 +218,7 @@ impl<M: Mmu> Machine<M> {
     pub(crate) fn pages(&self, state: &State, thread: usize, range: &Range) -> u64 {
         let start = self.value(state, thread, &range.start);
         let end = self.value(state, thread, &range.end);
-        self.world.shape().pages_between(start, end)
+        self.world.pages_between(start, end)
     }
 
     /// The page that an address is in.
@@ -244,11 +266,12 @@ impl<M: Mmu> Machine<M> {
         let slots = &self.world.threads[thread];
         // With a broken completion an access is two steps: it is translated,
         // and later performed where it was translated to.
-        let in_two = !self.world.setting.drain && self.world.target == Target::Machine;
+        let in_two = self.world.setting.drain != Drain::Yes && self.world.target == Target::Machine;
         let in_flight = state.get(slots.in_flight);
         if in_two && in_flight != 0 {
             let mut next = state.clone();
             next.set(slots.in_flight, 0);
+            next.set(slots.passed, 0);
             let slot = self.world.contents[in_flight as usize - 1][word];
             self.perform(&mut next, thread, slot, access, into);
             return each(0, next);
@@ -259,18 +282,22 @@ impl<M: Mmu> Machine<M> {
             self.end_by_fault(&mut next, thread);
             return each(FAULT, next);
         }
-        let mut answers = 0u64;
+        // One step for each frame and for what becomes of its dirty bit.
+        let mut answers = [0u64; 3];
+        let mut marked: Vec<(usize, Slot)> = Vec::new();
         let mut faults = false;
         self.mmu.access(&self.world, state, thread, page, access.writes(), &mut |answer| {
             match answer {
-                Answer::Frame(frame) => answers |= 1 << frame,
+                Answer::Frame(frame) => answers[0] |= 1 << frame,
+                Answer::Owes(frame) => answers[2] |= 1 << frame,
+                Answer::Marks(frame, slot) if !marked.contains(&(frame, slot)) => {
+                    marked.push((frame, slot))
+                }
+                Answer::Marks(..) => {}
                 Answer::Fault => faults = true,
             }
         });
-        while answers != 0 {
-            let frame = answers.trailing_zeros() as usize;
-            answers &= answers - 1;
-            let mut next = state.clone();
+        let go = |mut next: State, frame: usize, choice: u32, each: &mut dyn FnMut(u32, State)| {
             if in_two {
                 next.set(slots.in_flight, frame as i64 + 1);
             } else {
@@ -283,7 +310,24 @@ impl<M: Mmu> Machine<M> {
                     self.mmu.written(&mut next, frame);
                 }
             }
-            each(frame as u32 + 1, next);
+            each(choice, next);
+        };
+        for (kind, mut frames) in answers.into_iter().enumerate() {
+            while frames != 0 {
+                let frame = frames.trailing_zeros() as usize;
+                frames &= frames - 1;
+                let mut next = state.clone();
+                if kind == 2 {
+                    self.mmu.owes(&self.world, &mut next, thread, page, frame);
+                }
+                go(next, frame, frame as u32 + 1 + if kind == 2 { MARKS } else { 0 }, each);
+            }
+        }
+        for (frame, slot) in marked {
+            let mut next = state.clone();
+            let value = next.get(slot) | entry::DIRTY;
+            self.commit(&mut next, slot, value);
+            go(next, frame, frame as u32 + 1 + MARKS, each);
         }
         if faults {
             let mut next = state.clone();

@@ -6,11 +6,17 @@
 //! table, and into a cache from the one that it fills from. An access reads the
 //! sets and changes nothing. `docs/semantics.md` has the rules and why they are
 //! exact.
+//!
+//! Where hardware sets dirty bits, a member that may be written is one that was
+//! filled from a dirty entry. What was filled from a writable entry that is not
+//! dirty stands in a set of its own: it answers reads, and a write is either
+//! looked up again, which marks the entry, or answered and marked later.
 
 use shootdown_step::shape::Source;
 use shootdown_step::value::{MOST_FRAMES, entry, page_of_frame};
 
 use crate::mmu::{Answer, Mmu};
+use crate::setting::HwDirty;
 use crate::state::{Slot, Slots, State};
 use crate::walker::Memory;
 use crate::world::World;
@@ -25,6 +31,14 @@ struct Cache {
     huge: Vec<Slot>,
     /// By block: tables that a walk may begin at.
     tables: Vec<Slot>,
+    /// By page: frames of writable entries that were not dirty, as bits. Only
+    /// where hardware sets dirty bits; elsewhere such an entry is like any.
+    unmarked: Vec<Slot>,
+    /// The same of huge entries, by block and their first frame.
+    huge_unmarked: Vec<Slot>,
+    /// By page: frames that were written through an unmarked entry, whose mark
+    /// has not reached the table.
+    owed: Vec<Slot>,
 }
 
 /// TLBs as sets.
@@ -33,6 +47,10 @@ pub struct Sets {
     caches: Vec<Cache>,
     /// Sources come before what fills from them.
     order: Vec<usize>,
+    /// The cache of each thread.
+    cache_of: Vec<usize>,
+    /// Hardware sets dirty bits in steps of its own.
+    writes_by_itself: bool,
     /// What walkers that are not coherent read.
     memory: Memory,
 }
@@ -44,8 +62,7 @@ const _: () = assert!(2 * MOST_FRAMES <= ABSENT as usize);
 /// An entry's value as a member, if it grants anything.
 fn member(value: i64) -> Option<u32> {
     let frame = entry::frame(value)? as u32;
-    let granted = value & (entry::READ | entry::WRITE) != 0;
-    granted.then(|| 2 * frame + u32::from(value & entry::WRITE != 0))
+    entry::grants(value, false).then(|| 2 * frame + u32::from(value & entry::WRITE != 0))
 }
 
 impl Sets {
@@ -88,7 +105,7 @@ impl Sets {
             Source::Soft(soft) => {
                 for (page, slot) in world.softs[soft].iter().enumerate() {
                     let value = state.get(*slot);
-                    self.leaf(world, state, cache.leaf[page], value);
+                    self.leaf(world, state, cache, page, value);
                 }
             }
             Source::Cache(source) => self.fill_from_cache(state, at, source),
@@ -97,10 +114,15 @@ impl Sets {
 
     fn fill_from_cache(&self, state: &mut State, at: usize, source: usize) {
         let (cache, source) = (&self.caches[at], &self.caches[source]);
-        for (mine, its) in
-            cache.leaf.iter().zip(&source.leaf).chain(cache.huge.iter().zip(&source.huge))
-        {
-            Self::add(state, *mine, state.get(*its));
+        for (mine, its) in [
+            (&cache.leaf, &source.leaf),
+            (&cache.huge, &source.huge),
+            (&cache.unmarked, &source.unmarked),
+            (&cache.huge_unmarked, &source.huge_unmarked),
+        ] {
+            for (mine, its) in mine.iter().zip(its) {
+                Self::add(state, *mine, state.get(*its));
+            }
         }
     }
 
@@ -114,7 +136,7 @@ impl Sets {
             let table = shape.first_table(space, block);
             for page in pages {
                 let value = self.memory.read(world, state, at, world.entries[table][*page]);
-                self.leaf(world, state, self.caches[at].leaf[*page], value);
+                self.leaf(world, state, &self.caches[at], *page, value);
             }
         }
     }
@@ -125,6 +147,8 @@ impl Sets {
         let upper = self.memory.read(world, state, at, world.upper[space][block]);
         if let Some(table) = entry::table(upper) {
             Self::add(state, cache.tables[block], 1 << table);
+        } else if let (Some(frame), true) = (unmarked(world, upper), upper & entry::HUGE != 0) {
+            Self::add(state, cache.huge_unmarked[block], 1 << frame);
         } else if let Some(bit) = member(upper) {
             Self::add(state, cache.huge[block], 1 << bit);
         } else if world.setting.cache_nonpresent {
@@ -139,21 +163,43 @@ impl Sets {
             tables &= tables - 1;
             for page in &shape.blocks[block] {
                 let value = self.memory.read(world, state, at, world.entries[table][*page]);
-                self.leaf(world, state, cache.leaf[*page], value);
+                self.leaf(world, state, cache, *page, value);
             }
         }
     }
 
-    fn leaf(&self, world: &World, state: &mut State, slot: Slot, value: i64) {
-        match member(value) {
-            Some(bit) => Self::add(state, slot, 1 << bit),
-            None if world.setting.cache_nonpresent => Self::add(state, slot, 1 << ABSENT),
-            None => {}
+    fn leaf(&self, world: &World, state: &mut State, cache: &Cache, page: usize, value: i64) {
+        let slot = cache.leaf[page];
+        match (unmarked(world, value), member(value)) {
+            (Some(frame), _) => Self::add(state, cache.unmarked[page], 1 << frame),
+            (None, Some(bit)) => Self::add(state, slot, 1 << bit),
+            _ if world.setting.cache_nonpresent => Self::add(state, slot, 1 << ABSENT),
+            _ => {}
         }
     }
 
-    /// Everything that a cache may answer with for a page, as members.
+    /// Frames that a cache may lead to from a page by a writable entry that was
+    /// not dirty.
+    fn unmarked(&self, world: &World, state: &State, cache: usize, page: usize) -> u64 {
+        let sets = &self.caches[cache];
+        let Some(small) = sets.unmarked.get(page) else { return 0 };
+        let place = &world.shape().pages[page];
+        let huge = sets.huge_unmarked.get(place.block).map_or(0, |slot| state.get(*slot) as u64);
+        state.get(*small) as u64 | huge << place.index
+    }
+
+    /// Everything that a cache may answer with for a page, as members. What
+    /// was not dirty counts as what it grants without a walk.
     fn members(&self, world: &World, state: &State, cache: usize, page: usize) -> i64 {
+        let writes = u32::from(world.setting.hw_dirty == HwDirty::Lazy);
+        let unmarked = frames(self.unmarked(world, state, cache, page));
+        let unmarked =
+            unmarked.fold(0, |members, frame| members | 1 << (2 * frame as u32 + writes));
+        self.marked(world, state, cache, page) | unmarked
+    }
+
+    /// The same without what was writable and not dirty.
+    fn marked(&self, world: &World, state: &State, cache: usize, page: usize) -> i64 {
         let sets = &self.caches[cache];
         let Some(leaf) = sets.leaf.get(page) else { return 0 };
         let mut members = state.get(*leaf);
@@ -206,11 +252,82 @@ impl Sets {
         }
     }
 
+    /// Every entry of a page that a walk for a cache may end at now.
+    fn ends(&self, world: &World, cache: usize, page: usize, state: &State) -> Vec<Slot> {
+        let shape = world.shape();
+        let mut at = cache;
+        loop {
+            at = match shape.caches[at].source {
+                Source::Cache(source) => source,
+                // Hardware that sets dirty bits has no contexts here.
+                Source::Context(_) => return Vec::new(),
+                _ => break,
+            };
+        }
+        let (block, space) = (shape.pages[page].block, shape.caches[at].space);
+        match shape.caches[at].source {
+            Source::Soft(soft) => vec![world.softs[soft][page]],
+            _ if !shape.two_levels => {
+                vec![world.entries[shape.first_table(space, block)][page]]
+            }
+            _ => {
+                // The set has the table that the root leads to.
+                let tables = state.get(self.caches[at].tables[block]);
+                let small = frames(tables as u64).map(|table| world.entries[table][page]);
+                let huge = state.get(world.upper[space][block]) & entry::HUGE != 0;
+                small.chain(huge.then(|| world.upper[space][block])).collect()
+            }
+        }
+    }
+
+    /// Every way in which a walk for a write marks an entry.
+    fn marks(
+        &self,
+        world: &World,
+        state: &State,
+        cache: usize,
+        page: usize,
+        each: &mut dyn FnMut(Answer),
+    ) {
+        for slot in self.ends(world, cache, page, state) {
+            let value = state.get(slot);
+            let index = if value & entry::HUGE != 0 { world.shape().pages[page].index } else { 0 };
+            if let Some(frame) = unmarked(world, value) {
+                each(Answer::Marks(frame + index, slot));
+            }
+        }
+    }
+
+    /// Marks that are owed for a page reach the table, if it still leads where
+    /// they were owed.
+    fn pay(&self, world: &World, state: &mut State, cache: usize, page: usize) {
+        let Some(slot) = self.caches[cache].owed.get(page).copied() else { return };
+        let owed = state.get(slot);
+        if owed == 0 {
+            return;
+        }
+        state.set(slot, 0);
+        for at in self.ends(world, cache, page, state) {
+            let value = state.get(at);
+            if entry::frame(value).is_some_and(|frame| owed >> frame & 1 != 0) {
+                state.set(at, value | entry::DIRTY);
+            }
+        }
+        self.saturate(world, state);
+    }
+
+    /// What software TLBs hold for a page, as members: what they grant a walk
+    /// may grant, whether or not it was dirty. They mirror the first address
+    /// space.
+    fn soft(world: &World, state: &State, page: usize) -> i64 {
+        let entries = world.softs.iter().map(|soft| member(state.get(soft[page])));
+        entries.flatten().fold(0, |members, bit| members | 1 << bit)
+    }
+
     /// What the table of an address space grants for a page now, as members.
-    fn granted(&self, world: &World, state: &State, space: usize, page: usize) -> i64 {
-        let value = world.walk(state, space, page);
+    fn granted(world: &World, state: &State, space: usize, page: usize) -> i64 {
         // Who may write may read as well.
-        match member(value) {
+        match member(world.walk(state, space, page)) {
             Some(bit) if bit & 1 != 0 => 0b11 << (bit - 1),
             Some(bit) => 1 << bit,
             None => 0,
@@ -273,10 +390,33 @@ impl Sets {
 
     /// Members of a cache for a page, for a timeline.
     pub fn entries(&self, world: &World, state: &State, cache: usize, page: usize) -> Vec<i64> {
-        let members = self.members(world, state, cache, page);
+        let members = self.marked(world, state, cache, page);
+        let dirty = if world.setting.hw_dirty == HwDirty::No { 0 } else { entry::DIRTY };
         let bits = (0..ABSENT).filter(|bit| members >> bit & 1 != 0);
-        bits.map(value_of).collect()
+        let marked = bits.map(|bit| match value_of(bit) {
+            value if value & entry::WRITE != 0 => value | dirty,
+            value => value,
+        });
+        let unmarked = frames(self.unmarked(world, state, cache, page));
+        marked.chain(unmarked.map(|frame| value_of(2 * frame as u32 + 1))).collect()
     }
+}
+
+/// The frame of an entry that may be written and is not dirty, where that makes
+/// a difference.
+fn unmarked(world: &World, value: i64) -> Option<usize> {
+    let clean = world.setting.hw_dirty != HwDirty::No && value & entry::DIRTY == 0;
+    entry::frame(value).filter(|_| clean && entry::grants(value, true))
+}
+
+fn frames(mut mask: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = mask.trailing_zeros();
+        (bit < 64).then(|| {
+            mask &= mask - 1;
+            bit as usize
+        })
+    })
 }
 
 /// A member as the value of an entry.
@@ -297,13 +437,21 @@ impl Mmu for Sets {
         let shape = world.shape();
         self.memory.declare(world, slots);
         slots.next_family();
+        self.cache_of = shape.agents.iter().map(|agent| agent.cache).collect();
+        self.writes_by_itself = matches!(world.setting.hw_dirty, HwDirty::Eager | HwDirty::Lazy);
+        let hw_dirty = world.setting.hw_dirty;
         for _ in &shape.caches {
             let mut sets = |count: usize| (0..count).map(|_| slots.natural(0)).collect();
             let blocks = if shape.two_levels { shape.blocks.len() } else { 0 };
+            let some = |some: bool, count: usize| if some { count } else { 0 };
+            let (dirty, lazy) = (hw_dirty != HwDirty::No, hw_dirty == HwDirty::Lazy);
             self.caches.push(Cache {
                 leaf: sets(shape.pages.len()),
                 huge: sets(blocks),
                 tables: sets(blocks),
+                unmarked: sets(some(dirty, shape.pages.len())),
+                huge_unmarked: sets(some(dirty, blocks)),
+                owed: sets(some(lazy, shape.pages.len())),
             });
         }
         // A chain is no longer than the list.
@@ -346,17 +494,6 @@ impl Mmu for Sets {
     }
 
     /// The caches of the CPUs, which write entries back when they like.
-    fn processes(&self) -> usize {
-        usize::from(self.memory.lags())
-    }
-
-    fn steps(&self, world: &World, state: &State, _: usize, each: &mut dyn FnMut(u32, State)) {
-        self.memory.steps(world, state, &mut |choice, mut next| {
-            self.saturate(world, &mut next);
-            each(choice, next);
-        });
-    }
-
     fn invalidate(
         &self,
         world: &World,
@@ -368,13 +505,16 @@ impl Mmu for Sets {
         let sets = &self.caches[cache];
         for (page, slot) in sets.leaf.iter().enumerate() {
             if pages >> page & 1 != 0 {
+                self.pay(world, state, cache, page);
                 state.set(*slot, 0);
+                sets.unmarked.get(page).into_iter().for_each(|slot| state.set(*slot, 0));
             }
         }
         for (block, slot) in sets.huge.iter().enumerate() {
             let touched = world.shape().blocks[block].iter().any(|page| pages >> page & 1 != 0);
             if touched {
                 state.set(*slot, 0);
+                sets.huge_unmarked.get(block).into_iter().for_each(|slot| state.set(*slot, 0));
                 if !leaf_only {
                     state.set(sets.tables[block], 0);
                 }
@@ -402,8 +542,18 @@ impl Mmu for Sets {
         each: &mut dyn FnMut(Answer),
     ) {
         let Some((cache, space)) = world.translation(state, thread) else { return };
-        let members = self.members(world, state, cache, page);
+        let members = self.marked(world, state, cache, page);
         let grants = granting(members, write);
+        for frame in frames(self.unmarked(world, state, cache, page)) {
+            match (write, world.setting.hw_dirty) {
+                (false, _) => each(Answer::Frame(frame)),
+                (true, HwDirty::Lazy) => each(Answer::Owes(frame)),
+                (true, _) => {}
+            }
+        }
+        if write && matches!(world.setting.hw_dirty, HwDirty::Yes | HwDirty::Eager) {
+            self.marks(world, state, cache, page, each);
+        }
         let mut frames = (grants | grants >> 1) & 0x1555_5555_5555_5555;
         while frames != 0 {
             let bit = frames.trailing_zeros();
@@ -425,12 +575,58 @@ impl Mmu for Sets {
         }
     }
 
+    fn owes(&self, _: &World, state: &mut State, thread: usize, page: usize, frame: usize) {
+        let slot = self.caches[self.cache_of[thread]].owed[page];
+        state.set(slot, state.get(slot) | 1 << frame);
+    }
+
+    fn paid(&self, _: &World, state: &State) -> bool {
+        self.caches.iter().flat_map(|cache| &cache.owed).all(|slot| state.get(*slot) == 0)
+    }
+
+    fn processes(&self) -> usize {
+        match (self.writes_by_itself, self.memory.lags()) {
+            (false, lags) => usize::from(lags),
+            // The walkers, and the CPU's cache.
+            (true, lags) => self.caches.len() + usize::from(lags),
+        }
+    }
+
+    fn steps(&self, world: &World, state: &State, cache: usize, each: &mut dyn FnMut(u32, State)) {
+        if !self.writes_by_itself || cache == self.caches.len() {
+            return self.memory.steps(world, state, &mut |choice, mut next| {
+                self.saturate(world, &mut next);
+                each(choice, next);
+            });
+        }
+        for page in 0..world.shape().pages.len() {
+            let mut choice = page as u32 * 16;
+            if self.caches[cache].owed.get(page).is_some_and(|slot| state.get(*slot) != 0) {
+                let mut next = state.clone();
+                self.pay(world, &mut next, cache, page);
+                each(choice, next);
+            }
+            let is = &world.shape().caches[cache];
+            if world.setting.hw_dirty == HwDirty::Eager && !is.cpu && is.source == Source::Table {
+                self.marks(world, state, cache, page, &mut |answer| {
+                    let Answer::Marks(_, slot) = answer else { return };
+                    let mut next = state.clone();
+                    next.set(slot, next.get(slot) | entry::DIRTY);
+                    self.saturate(world, &mut next);
+                    choice += 1;
+                    each(choice, next);
+                });
+            }
+        }
+    }
+
     fn reaches(&self, world: &World, state: &State, frame: usize) -> bool {
         let wanted = 0b11i64 << (2 * frame);
         self.used(world, state).any(|(cache, _)| {
             (0..world.shape().pages.len())
                 .any(|page| self.members(world, state, cache, page) & wanted != 0)
-        })
+        }) || (0..world.shape().pages.len())
+            .any(|page| Self::soft(world, state, page) & wanted != 0)
     }
 
     fn reaches_table(&self, world: &World, state: &State, table: usize) -> bool {
@@ -451,20 +647,24 @@ impl Mmu for Sets {
         let wanted = if writes { 0b10i64 } else { 0b11 } << (2 * frame);
         self.used(world, state).any(|(at, of)| {
             of == space && {
-                let beyond =
-                    self.members(world, state, at, page) & !self.granted(world, state, space, page);
+                let beyond = self.members(world, state, at, page)
+                    & !Self::granted(world, state, space, page);
                 beyond & wanted != 0
             }
-        })
+        }) || space == 0 && {
+            let granted = Self::granted(world, state, space, page);
+            Self::soft(world, state, page) & !granted & wanted != 0
+        }
     }
 
     fn restless(&self, world: &World, state: &State) -> bool {
         self.used(world, state).any(|(cache, space)| {
             (0..world.shape().pages.len()).any(|page| {
                 let members = self.members(world, state, cache, page) & !(1 << ABSENT);
-                members & !self.granted(world, state, space, page) != 0
+                members & !Self::granted(world, state, space, page) != 0
             })
-        })
+        }) || (0..world.shape().pages.len())
+            .any(|page| Self::soft(world, state, page) & !Self::granted(world, state, 0, page) != 0)
     }
 
     fn stuck(&self, world: &World, state: &State, thread: usize, page: usize, write: bool) -> bool {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use shootdown_litmus::Program;
+use shootdown_litmus::program::ObjectKind;
 use shootdown_step::Dials;
 pub use shootdown_step::MemoryModel;
 
@@ -22,7 +23,7 @@ pub struct Dial {
 const YES_NO: &[&str] = &["yes", "no"];
 
 /// All dials.
-pub const DIALS: [Dial; 8] = [
+pub const DIALS: [Dial; 10] = [
     Dial {
         name: "cpu_flush_notifies",
         values: YES_NO,
@@ -55,9 +56,21 @@ pub const DIALS: [Dial; 8] = [
     },
     Dial {
         name: "drain",
-        values: YES_NO,
+        values: &["yes", "no", "repeat"],
         default: "yes",
-        help: "a completed invalidation means that earlier translated accesses were performed",
+        help: "a completed invalidation means that earlier translated accesses were performed; with repeat only the second one does",
+    },
+    Dial {
+        name: "hw_dirty",
+        values: &["no", "yes", "eager", "lazy"],
+        default: "no",
+        help: "a translated write sets the entry's dirty bit: in the same step, ahead of the write (IOTLBs), or through the cached entry until it is invalidated",
+    },
+    Dial {
+        name: "empty_range",
+        values: &["nothing", "all"],
+        default: "nothing",
+        help: "what an invalidation means whose end is not behind its start",
     },
     Dial {
         name: "failed_start_ends",
@@ -72,6 +85,35 @@ pub const DIALS: [Dial; 8] = [
         help: "a CPU flush is an interrupt and waits for CPUs that have them off (x86)",
     },
 ];
+
+/// Whether accesses that were translated earlier are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Drain {
+    /// By every invalidation that completes.
+    #[default]
+    Yes,
+    /// By none.
+    No,
+    /// By the second one: the first that comes after the translation completes
+    /// too early.
+    Repeat,
+}
+
+/// Who sets the dirty bit of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum HwDirty {
+    /// Software.
+    #[default]
+    No,
+    /// The walker, in the step of the write: an entry that is cached as not
+    /// dirty answers no write, it is looked up again.
+    Yes,
+    /// So does it, and an IOTLB may do it ahead of any write.
+    Eager,
+    /// A cached entry answers the write, and the bit is written later; at the
+    /// latest when an invalidation of the entry completes.
+    Lazy,
+}
 
 /// How a program is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -89,7 +131,11 @@ pub struct Setting {
     /// A fault drops the entries of its page.
     pub fault_invalidates: bool,
     /// A completed invalidation waits for translated accesses.
-    pub drain: bool,
+    pub drain: Drain,
+    /// Who sets the dirty bit of an entry.
+    pub hw_dirty: HwDirty,
+    /// An invalidation whose end is not behind its start is one of everything.
+    pub empty_range_is_all: bool,
     /// When a subscriber refuses a range its end is called all the same.
     pub failed_start_ends: bool,
     /// A CPU flush is sent as an interrupt.
@@ -148,34 +194,55 @@ impl Setting {
     ) -> Result<Setting, UnknownDial> {
         let mut setting = Setting { model, ..Setting::default() };
         for dial in &DIALS {
-            setting.turn(dial.name, dial.default == "yes");
+            setting.turn(dial.name, dial.default);
         }
         let own =
             program.params.iter().map(|param| (param.name.to_string(), param.value.to_string()));
         for (name, value) in own.chain(overrides.iter().cloned()) {
-            // The order of a queue is named after the queue.
-            let queue = program.objects.iter().any(|object| *object.name == *name);
-            if queue && matches!(&*value, "in_order" | "any_order") {
+            // What is true of one queue or TLB is named after it.
+            let object = program.objects.iter().find(|object| *object.name == *name);
+            let own = object.is_some_and(|object| match object.kind {
+                ObjectKind::Queue { .. } => matches!(&*value, "in_order" | "any_order"),
+                ObjectKind::Tlb { .. } => matches!(&*value, "obeys" | "ignores"),
+                _ => false,
+            });
+            if own {
                 continue;
             }
             let dial =
                 DIALS.iter().find(|dial| dial.name == name && dial.values.contains(&&*value));
             match dial {
-                Some(dial) => setting.turn(dial.name, value == "yes"),
+                Some(dial) => setting.turn(dial.name, &value),
                 None => return Err(UnknownDial { name, value }),
             }
         }
         Ok(setting)
     }
 
-    fn turn(&mut self, name: &str, on: bool) {
+    fn turn(&mut self, name: &str, value: &str) {
+        let on = value == "yes";
         match name {
             "cpu_flush_notifies" => self.cpu_flush_notifies = on,
             "range_end_invalidates" => self.range_end_invalidates = on,
             "perm_miss_rewalk" => self.perm_miss_rewalk = on,
             "cache_nonpresent" => self.cache_nonpresent = on,
             "fault_invalidates" => self.fault_invalidates = on,
-            "drain" => self.drain = on,
+            "drain" => {
+                self.drain = match value {
+                    "no" => Drain::No,
+                    "repeat" => Drain::Repeat,
+                    _ => Drain::Yes,
+                }
+            }
+            "hw_dirty" => {
+                self.hw_dirty = match value {
+                    "yes" => HwDirty::Yes,
+                    "eager" => HwDirty::Eager,
+                    "lazy" => HwDirty::Lazy,
+                    _ => HwDirty::No,
+                }
+            }
+            "empty_range" => self.empty_range_is_all = value == "all",
             "flush_by_ipi" => self.flush_by_ipi = on,
             "failed_start_ends" => self.failed_start_ends = on,
             _ => unreachable!("every dial is listed"),
@@ -184,17 +251,36 @@ impl Setting {
 
     /// Every dial with its value.
     pub fn params(&self) -> Vec<(&'static str, &'static str)> {
-        let on = |name| match name {
-            "cpu_flush_notifies" => self.cpu_flush_notifies,
-            "range_end_invalidates" => self.range_end_invalidates,
-            "perm_miss_rewalk" => self.perm_miss_rewalk,
-            "cache_nonpresent" => self.cache_nonpresent,
-            "fault_invalidates" => self.fault_invalidates,
-            "flush_by_ipi" => self.flush_by_ipi,
-            "failed_start_ends" => self.failed_start_ends,
-            _ => self.drain,
+        let word = |on| if on { "yes" } else { "no" };
+        let value = |name| match name {
+            "cpu_flush_notifies" => word(self.cpu_flush_notifies),
+            "range_end_invalidates" => word(self.range_end_invalidates),
+            "perm_miss_rewalk" => word(self.perm_miss_rewalk),
+            "cache_nonpresent" => word(self.cache_nonpresent),
+            "fault_invalidates" => word(self.fault_invalidates),
+            "flush_by_ipi" => word(self.flush_by_ipi),
+            "failed_start_ends" => word(self.failed_start_ends),
+            "drain" => match self.drain {
+                Drain::Yes => "yes",
+                Drain::No => "no",
+                Drain::Repeat => "repeat",
+            },
+            "hw_dirty" => match self.hw_dirty {
+                HwDirty::No => "no",
+                HwDirty::Yes => "yes",
+                HwDirty::Eager => "eager",
+                HwDirty::Lazy => "lazy",
+            },
+            "empty_range" => {
+                if self.empty_range_is_all {
+                    "all"
+                } else {
+                    "nothing"
+                }
+            }
+            _ => unreachable!("every dial is listed"),
         };
-        DIALS.iter().map(|dial| (dial.name, if on(dial.name) { "yes" } else { "no" })).collect()
+        DIALS.iter().map(|dial| (dial.name, value(dial.name))).collect()
     }
 
     /// What lowering has to know of it.

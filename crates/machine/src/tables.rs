@@ -6,7 +6,8 @@ use shootdown_step::{EntryAt, Op};
 
 use crate::machine::Machine;
 use crate::mmu::Mmu;
-use crate::queue::Descriptor;
+use crate::queue::{Descriptor, WRITTEN};
+use crate::setting::Drain;
 use crate::state::{Slot, State};
 use crate::world::{Failed, Seen};
 
@@ -30,6 +31,9 @@ impl<M: Mmu> Machine<M> {
         match at {
             EntryAt::Lower(_) => self.world.entry_slot(pointer),
             EntryAt::Upper(_) => self.world.upper_slot(pointer),
+            EntryAt::Soft(soft, _) => {
+                self.page_at(pointer).map(|page| self.world.softs[*soft][page])
+            }
         }
         .ok_or(Failed::Page)
     }
@@ -48,6 +52,8 @@ impl<M: Mmu> Machine<M> {
             EntryAt::Upper(_) => shape.upper_of_pointer(pointer).map_or(0, |(_, block)| {
                 shape.blocks[block].iter().fold(0, |pages, page| pages | 1 << page)
             }),
+            // A gather is about the process's own table.
+            EntryAt::Soft(..) => 0,
         }
     }
 
@@ -91,6 +97,7 @@ impl<M: Mmu> Machine<M> {
                     EntryAt::Upper(_) => {
                         shape.upper_of_pointer(pointer).map(|(space, _)| shape.upper_lock(space))
                     }
+                    EntryAt::Soft(..) => None,
                 };
                 let lock = lock.ok_or(Failed::Page)?;
                 if *take
@@ -127,6 +134,26 @@ impl<M: Mmu> Machine<M> {
                 let value = state.get(slot) & !entry::WRITE;
                 self.commit(state, slot, value);
                 Seen::note(&world.seen.events, 4);
+            }
+            Op::Flags { into, entry: at, clears, sets } => {
+                let slot = self.slot_of(state, thread, at)?;
+                let old = state.get(slot);
+                // An absent entry stays absent.
+                let new = if old == 0 { 0 } else { old & !clears | sets };
+                self.commit(state, slot, new);
+                Seen::note(&world.seen.events, 4);
+                self.keep(state, thread, *into, i64::from(old & clears != 0));
+            }
+            Op::ExchangeEntry { into, entry: at, expected, value } => {
+                let slot = self.slot_of(state, thread, at)?;
+                let value = self.value(state, thread, value);
+                let old = state.get(slot);
+                let expected = expected.as_ref().map(|value| self.value(state, thread, value));
+                if expected.is_none_or(|expected| expected == old) {
+                    self.note_set(state, thread, at, value);
+                    self.commit(state, slot, value);
+                }
+                self.keep(state, thread, *into, old);
             }
             Op::SetAccessFlags { into, entry: at, value } => {
                 let slot = self.slot_of(state, thread, at)?;
@@ -261,12 +288,88 @@ impl<M: Mmu> Machine<M> {
         (0..agents.len()).all(|thread| agents[thread].space != space || self.drained(state, thread))
     }
 
+    /// Threads with an access through a cache to one of these pages that was
+    /// translated and not yet performed.
+    fn in_flight(&self, state: &State, cache: usize, pages: u64) -> Vec<usize> {
+        let agents = self.world.shape().agents.iter().enumerate();
+        let through = agents.filter(|(_, agent)| agent.cache == cache).map(|(thread, _)| thread);
+        through
+            .filter(|thread| {
+                let page = match self.world.next_step(state, *thread) {
+                    Some((_, Op::Access { pointer, .. })) => {
+                        self.page_at(self.value(state, *thread, pointer))
+                    }
+                    _ => None,
+                };
+                state.get(self.world.threads[*thread].in_flight) != 0
+                    && page.is_some_and(|page| pages >> page & 1 != 0)
+            })
+            .collect()
+    }
+
+    /// Whether an invalidation has to wait for accesses through these caches:
+    /// for stores that are on their way, and where the first invalidation
+    /// completes too early, for accesses that this one is the second for. If it
+    /// does not wait it is the first.
+    pub(crate) fn waits_for_accesses(
+        &self,
+        state: &mut State,
+        caches: impl IntoIterator<Item = usize>,
+        pages: u64,
+    ) -> bool {
+        let caches: Vec<usize> = caches.into_iter().collect();
+        // Stores that wait in a buffer were translated; a guest has one too.
+        let agents = self.world.shape().agents.iter().enumerate();
+        let mut through = agents.filter(|(_, agent)| caches.contains(&agent.cache));
+        if through.any(|(thread, _)| !self.drained(state, thread)) {
+            return true;
+        }
+        if self.world.setting.drain != Drain::Repeat {
+            return false;
+        }
+        let threads: Vec<usize> =
+            caches.iter().flat_map(|cache| self.in_flight(state, *cache, pages)).collect();
+        let passed = |thread: &usize| self.world.threads[*thread].passed;
+        if threads.iter().any(|thread| state.get(passed(thread)) != 0) {
+            return true;
+        }
+        threads.iter().for_each(|thread| state.set(passed(thread), 1));
+        false
+    }
+
+    /// The caches of an address space's CPUs.
+    fn cpu_caches(&self, space: usize) -> Vec<usize> {
+        let caches = self.world.shape().caches.iter().enumerate();
+        caches.filter(|(_, cache)| cache.cpu && cache.space == space).map(|(at, _)| at).collect()
+    }
+
+    /// Whether a flush of an address space's CPUs has to wait for what they
+    /// have begun.
+    pub(crate) fn cpus_are_busy(&self, state: &mut State, space: usize, pages: u64) -> bool {
+        !self.buffers_drained(state, space)
+            || self.waits_for_accesses(state, self.cpu_caches(space), pages)
+    }
+
     /// All CPUs of an address space forget pages.
     pub(crate) fn flush_cpu(&self, state: &mut State, space: usize, pages: u64) {
-        for (at, cache) in self.world.shape().caches.iter().enumerate() {
-            if cache.cpu && cache.space == space {
-                self.mmu.invalidate(&self.world, state, at, pages, false);
-            }
+        for cache in self.cpu_caches(space) {
+            self.mmu.invalidate(&self.world, state, cache, pages, false);
+        }
+    }
+
+    /// Posts a descriptor; if the queue is full the driver waits for room.
+    fn post(&self, state: &mut State, queue: usize, descriptor: &Descriptor) -> bool {
+        let mut places = self.world.queues[queue].iter();
+        let Some(place) = places.find(|slot| state.get(**slot) == 0) else { return false };
+        state.set(*place, self.world.number(descriptor));
+        true
+    }
+
+    /// A cache is told to forget pages. One that ignores what it is told says
+    /// that it is done all the same.
+    pub(crate) fn forget(&self, state: &mut State, cache: usize, pages: u64, leaf: bool) {
+        if !self.world.shape().caches[cache].ignores {
+            self.mmu.invalidate(&self.world, state, cache, pages, leaf);
         }
     }
 
@@ -286,7 +389,7 @@ impl<M: Mmu> Machine<M> {
                     return Ok(true);
                 }
                 // The CPUs that are flushed have performed what they began.
-                if !self.buffers_drained(state, *space) {
+                if self.cpus_are_busy(state, *space, pages) {
                     return Ok(false);
                 }
                 self.flush_cpu(state, *space, pages);
@@ -304,13 +407,14 @@ impl<M: Mmu> Machine<M> {
             Op::Post { queue, cache, count, tag, range, leaf } => {
                 let pages = self.pages(state, thread, range);
                 let caches = self.tagged(state, thread, *cache, *count, tag)?;
-                let descriptor = Descriptor { caches, pages, leaf: *leaf };
-                let Some(place) = world.queues[*queue].iter().find(|slot| state.get(**slot) == 0)
-                else {
-                    // The queue is full: the driver waits for room.
-                    return Ok(false);
-                };
-                state.set(*place, world.number(&descriptor));
+                let descriptor = Descriptor::Invalidate { caches, pages, leaf: *leaf };
+                return Ok(self.post(state, *queue, &descriptor));
+            }
+            Op::PostWrite { queue, word, value } => {
+                let value = usize::try_from(self.value(state, thread, value)).ok();
+                let value = value.filter(|value| *value < WRITTEN).ok_or(Failed::Endless)?;
+                let descriptor = Descriptor::Write { word: *word, value };
+                return Ok(self.post(state, *queue, &descriptor));
             }
             Op::SoftInstall { soft, address, page, rights } => {
                 let at = self.page_at(self.value(state, thread, address)).ok_or(Failed::Page)?;
@@ -322,7 +426,10 @@ impl<M: Mmu> Machine<M> {
                 self.commit(state, world.softs[*soft][at], entry::make(page, rights & 3));
             }
             Op::SoftZap { soft, range } => {
-                let pages = self.pages(state, thread, range);
+                // Software walks from the one address to the other.
+                let start = self.value(state, thread, &range.start);
+                let end = self.value(state, thread, &range.end);
+                let pages = world.shape().pages_between(start, end);
                 for (page, slot) in world.softs[*soft].iter().enumerate() {
                     if pages >> page & 1 != 0 {
                         self.commit(state, *slot, 0);
@@ -372,6 +479,11 @@ impl<M: Mmu> Machine<M> {
             let posted = world.posted(state.get(*slot)).filter(|_| !in_order || at == 0);
             let Some(posted) = posted else { break };
             let mut next = state.clone();
+            if let Descriptor::Invalidate { caches, pages, .. } = &posted
+                && self.waits_for_accesses(&mut next, caches.clone(), *pages)
+            {
+                continue;
+            }
             // The others move up, for the queue and for those who wait.
             for (index, place) in places.iter().enumerate().skip(at) {
                 let newer = places.get(index + 1).map_or(0, |place| state.get(*place));
@@ -386,8 +498,17 @@ impl<M: Mmu> Machine<M> {
                     next.set(threads.awaits, moved | WAITING);
                 }
             }
-            for cache in posted.caches {
-                self.mmu.invalidate(world, &mut next, cache, posted.pages, posted.leaf);
+            match posted {
+                Descriptor::Invalidate { caches, pages, leaf } => {
+                    caches.for_each(|cache| self.forget(&mut next, cache, pages, leaf));
+                }
+                Descriptor::Write { word, value } => {
+                    // What was there when it was posted may be gone by now.
+                    match world.life_of_word(word).is_some_and(|life| world.is_gone(state, life)) {
+                        true => self.fail(&mut next, Failed::Lifetime),
+                        false => self.commit(&mut next, world.words[word], value as i64),
+                    }
+                }
             }
             each(at as u32, next);
         }

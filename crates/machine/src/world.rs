@@ -13,7 +13,7 @@ use shootdown_step::value::{UNDEFINED, entry};
 use shootdown_step::{Lowered, Op, Shape, Target, ThreadCode};
 
 use crate::readers::ReaderSlots;
-use crate::setting::{MemoryModel, Setting};
+use crate::setting::{HwDirty, MemoryModel, Setting};
 use crate::state::{Slot, Slots, State};
 use crate::weak::Weak;
 
@@ -41,6 +41,8 @@ pub struct ThreadSlots {
     /// The frame of an access that was translated and not yet performed, plus
     /// one.
     pub in_flight: Slot,
+    /// 1 if an invalidation has completed too early since then.
+    pub passed: Slot,
     /// Stores that have not reached memory: slot plus one, value.
     pub buffer: Vec<(Slot, Slot)>,
 }
@@ -106,6 +108,13 @@ pub struct World {
     pub pins: Vec<Slot>,
     /// 0 nobody has had it yet, 1 somebody has it, 2 free.
     pub frames: Vec<Slot>,
+    /// What is kept of frames elsewhere, as [`Kept`](shootdown_step::shape::Kept);
+    /// nothing unless dirty pages are tracked.
+    pub kept: Vec<Slot>,
+    /// 1 if software has marked the frame as dirty.
+    pub marked: Vec<Slot>,
+    /// Somebody tracks which pages are dirty: hardware, or the program.
+    pub tracks_dirty: bool,
     /// 1 if the table was given back.
     pub freed_tables: Vec<Slot>,
     /// What faults may grant, by address space and page.
@@ -154,7 +163,8 @@ pub struct Seen {
     /// Pages that were accessed through a translation.
     pub accessed: AtomicU64,
     /// 1 a contract with something to revoke returned, 2 a table was given
-    /// back, 4 a table changed, 8 an object was freed.
+    /// back, 4 a table changed, 8 an object was freed, 16 a page that is kept
+    /// elsewhere was written.
     pub events: AtomicU64,
 }
 
@@ -228,6 +238,8 @@ impl Failed {
 
 /// The mark of a return that a translation outlived.
 pub const MARK_RETURN: i64 = 1;
+/// The mark of a free that lost what nobody had written out.
+pub const MARK_CLEAN: i64 = 2;
 
 /// Places of a queue, at most.
 pub(crate) const QUEUE: usize = 6;
@@ -302,6 +314,17 @@ impl World {
             .iter()
             .map(|frame| slots.natural(i64::from(frame.site.is_none())))
             .collect();
+        slots.next_family();
+        // Ideal memory loses nothing.
+        let tracks_dirty = target == Target::Machine
+            && (setting.hw_dirty != HwDirty::No || asks_for_dirty(&lowered));
+        let begins = |frame: &shootdown_step::shape::Frame| match tracks_dirty {
+            true => frame.kept as i64,
+            false => 0,
+        };
+        let kept = shape.frames.iter().map(|frame| slots.natural(begins(frame))).collect();
+        slots.next_family();
+        let marked = shape.frames.iter().map(|_| slots.natural(0)).collect();
         slots.next_family();
         let freed_tables = (0..shape.tables).map(|_| slots.natural(0)).collect();
         slots.next_family();
@@ -381,6 +404,9 @@ impl World {
             references,
             pins,
             frames,
+            kept,
+            marked,
+            tracks_dirty,
             freed_tables,
             rights,
             born,
@@ -572,8 +598,24 @@ impl World {
         let index = self.shape().pages[page].index as i64;
         match entry::page(upper) {
             0 => 0,
-            first => entry::make(first + index, upper & 0x1f),
+            first => entry::make(first + index, upper & (0x1f | entry::INVALID)),
         }
+    }
+
+    /// The pages that an invalidation from the one address up to the other
+    /// means, as bits.
+    pub fn pages_between(&self, start: i64, end: i64) -> u64 {
+        if end <= start && self.setting.empty_range_is_all {
+            return self.shape().all_pages();
+        }
+        self.shape().pages_between(start, end)
+    }
+
+    /// The frame that a word of memory lies in.
+    pub fn frame_of_word(&self, slot: Slot) -> Option<usize> {
+        let first = self.contents.first()?.first()?.index();
+        let frame = slot.index().checked_sub(first)? / self.shape().words_per_frame;
+        (frame < self.contents.len()).then_some(frame)
     }
 
     /// The slot of the entry that a `pte_t *` points to.
@@ -601,7 +643,10 @@ impl World {
         };
         let name = entry::frame(value).and_then(|frame| self.shape().frames.get(frame));
         let huge = if value & entry::HUGE != 0 { " huge" } else { "" };
-        format!("{}{rights}{huge}", name.map_or("?", |frame| &frame.name))
+        // Where nobody asks, the bit is what software says and nothing more.
+        let dirty = if self.tracks_dirty && value & entry::DIRTY != 0 { " dirty" } else { "" };
+        let hidden = if value & entry::INVALID != 0 { " invalid" } else { "" };
+        format!("{}{rights}{dirty}{hidden}{huge}", name.map_or("?", |frame| &frame.name))
     }
 }
 
@@ -637,12 +682,23 @@ fn thread_slots(slots: &mut Slots, code: &ThreadCode, setting: &Setting, cpu: bo
         cleared: own(slots),
         progress: own(slots),
         in_flight: own(slots),
+        passed: own(slots),
         buffer: {
             let slot: Vec<Slot> = (0..buffer).map(|_| slots.natural(0)).collect();
             slots.next_family();
             slot.into_iter().map(|slot| (slot, slots.integer(0))).collect()
         },
     }
+}
+
+/// Whether a program asks which pages are dirty, or says what is written out.
+fn asks_for_dirty(lowered: &Lowered) -> bool {
+    lowered.threads.iter().flat_map(|code| &code.nodes).any(|node| {
+        matches!(
+            node,
+            shootdown_step::Node::Step { op: Op::Dirty { .. } | Op::MoveMarks { .. }, .. }
+        )
+    })
 }
 
 /// A number that is like no other.

@@ -118,6 +118,8 @@ pub fn change_entry(change: EntryChange, value: i64) -> i64 {
         EntryChange::MakeDirty => value | entry::DIRTY,
         EntryChange::MakeOld => value & !entry::YOUNG,
         EntryChange::MakeYoung => value | entry::YOUNG,
+        EntryChange::MakeInvalid => value | entry::INVALID,
+        EntryChange::MakeValid => value & !entry::INVALID,
     }
 }
 
@@ -129,6 +131,7 @@ pub fn ask_entry(question: EntryQuestion, value: i64) -> i64 {
         EntryQuestion::Write => value & entry::WRITE != 0,
         EntryQuestion::Dirty => value & entry::DIRTY != 0,
         EntryQuestion::Young => value & entry::YOUNG != 0,
+        EntryQuestion::Valid => entry::grants(value, false),
         EntryQuestion::Huge => value & entry::HUGE != 0,
     })
 }

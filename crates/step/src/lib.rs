@@ -22,5 +22,5 @@ pub use expr::{Expr, Reg, ask_entry, change_entry};
 pub use lower::live::operands;
 pub use lower::{Dials, Lowered, Target, Unsupported, WALK, lower};
 pub use memory::MemoryModel;
-pub use op::{Access, EntryAt, Failure, LockAt, Op, Range};
+pub use op::{Access, DirtyAct, EntryAt, Failure, LockAt, Op, Range};
 pub use shape::Shape;

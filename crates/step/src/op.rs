@@ -40,13 +40,17 @@ pub enum EntryAt {
     Lower(Expr),
     /// A `pmd_t *`.
     Upper(Expr),
+    /// The entry of a software TLB for an address.
+    Soft(usize, Expr),
 }
 
 impl EntryAt {
-    /// The pointer.
+    /// The pointer, or the address that stands for it.
     pub fn pointer(&self) -> &Expr {
         match self {
-            EntryAt::Lower(pointer) | EntryAt::Upper(pointer) => pointer,
+            EntryAt::Lower(pointer) | EntryAt::Upper(pointer) | EntryAt::Soft(_, pointer) => {
+                pointer
+            }
         }
     }
 }
@@ -159,6 +163,18 @@ pub enum Op {
         into: Option<Reg>,
         page: Expr,
     },
+    /// Whether the contents are newer than what is kept elsewhere: marks, and
+    /// what becomes of the contents.
+    Dirty {
+        into: Option<Reg>,
+        page: Expr,
+        act: DirtyAct,
+    },
+    /// The first page takes the second's place, with mark and debt.
+    MoveMarks {
+        to: Expr,
+        from: Expr,
+    },
     /// Drops a pin; its reference is dropped by a step of its own.
     Unpin {
         page: Expr,
@@ -205,6 +221,22 @@ pub enum Op {
     WriteProtectEntry {
         entry: EntryAt,
     },
+    /// Takes flags away and adds others in one step; gives whether one of the
+    /// first was there.
+    Flags {
+        into: Option<Reg>,
+        entry: EntryAt,
+        clears: i64,
+        sets: i64,
+    },
+    /// Writes in one step, if the expected value is there or none is expected;
+    /// gives the old value.
+    ExchangeEntry {
+        into: Option<Reg>,
+        entry: EntryAt,
+        expected: Option<Expr>,
+        value: Expr,
+    },
     /// Adds rights, dirty and young; gives whether something changed.
     SetAccessFlags {
         into: Option<Reg>,
@@ -247,6 +279,12 @@ pub enum Op {
         tag: Option<Expr>,
         range: Range,
         leaf: bool,
+    },
+    /// A descriptor that writes a word when the queue comes to it.
+    PostWrite {
+        queue: usize,
+        word: usize,
+        value: Expr,
     },
     Sync {
         queue: usize,
@@ -383,6 +421,21 @@ pub enum Op {
     },
     /// The thread ends here because of this.
     Fail(Failure),
+}
+
+/// What is done about a page's dirtiness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DirtyAct {
+    /// The page is marked.
+    Mark,
+    /// The mark is taken; gives whether it was there.
+    Unmark,
+    /// Gives whether it is marked.
+    Ask,
+    /// The contents go where they are kept.
+    WriteOut,
+    /// What the page holds now may be lost; with `true` what comes too.
+    GiveUp(bool),
 }
 
 /// Why a thread ends before its end.

@@ -116,6 +116,8 @@ pub struct Page {
     pub frame: Option<usize>,
     /// It is mapped by the block's upper entry.
     pub huge: bool,
+    /// Its entry is dirty at the beginning.
+    pub dirty: bool,
     /// What accesses may be granted.
     pub rights: i64,
     /// The map line's own entry forbids writes, and a fault may allow them.
@@ -139,8 +141,22 @@ pub struct Frame {
     pub immortal: bool,
     /// Which address space may get it once it is free.
     pub owner: Option<usize>,
+    /// Whether its contents are elsewhere too, at the beginning.
+    pub kept: Kept,
     /// The place that allocates it.
     pub site: Option<usize>,
+}
+
+/// Whether what a page holds is elsewhere too: in a file, in swap, at the other
+/// end of a migration. Nobody can read this; it is what must not be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kept {
+    /// The page is all there is, and nobody promises to keep it.
+    Nowhere = 0,
+    /// As it is, or it may be lost as it is.
+    Same = 1,
+    /// As it was; what was written since would be lost with the page.
+    Older = 2,
 }
 
 /// A word that nobody remaps.
@@ -167,6 +183,8 @@ pub struct Cache {
     pub cpu: bool,
     /// It belongs to this thread's CPU alone.
     pub thread: Option<usize>,
+    /// Invalidations of it say that they are done and do nothing.
+    pub ignores: bool,
     /// Its walker reads memory, not what the CPUs' caches have.
     pub noncoherent: bool,
 }
@@ -416,6 +434,7 @@ impl Shape {
                     references: 0,
                     immortal: false,
                     owner: frame.owner.map(|space| space.index()),
+                    kept: Kept::Nowhere,
                     site: None,
                 });
                 let values = if parts > 1 {
@@ -473,6 +492,11 @@ impl Shape {
                 {
                     frame.references += 1;
                 }
+                if mapping.saved || matches!(mapping.backing, Backing::File | Backing::Shmem) {
+                    let dirty = mapping.dirty == Some(true);
+                    let kept = if dirty { Kept::Older } else { Kept::Same };
+                    frame.kept = frame.kept.max(kept);
+                }
                 frame.immortal |= mapping.backing == Backing::Zero;
             }
             list.push(Page {
@@ -482,6 +506,7 @@ impl Shape {
                 entry: if mapping.huge { 0 } else { entry::make(page, flags) },
                 frame,
                 huge: mapping.huge,
+                dirty: mapping.dirty == Some(true),
                 rights: entry::READ | entry::WRITE,
                 write_faults: !mapping.writable,
                 shared: matches!(mapping.backing, Backing::File | Backing::Shmem) && !mapping.cow,
@@ -504,7 +529,8 @@ impl Shape {
         let page = &self.pages[self.blocks[block][0]];
         match page.frame {
             Some(frame) if page.huge => {
-                let flags = entry::READ | if page.write_faults { 0 } else { entry::WRITE };
+                let write = if page.write_faults { 0 } else { entry::WRITE };
+                let flags = entry::READ | write | if page.dirty { entry::DIRTY } else { 0 };
                 entry::make(value::page_of_frame(frame), flags | entry::HUGE)
             }
             _ => 0,
@@ -514,6 +540,11 @@ impl Shape {
     fn objects(&mut self, program: &Program) {
         // Caches may be named before what they fill from.
         for object in &program.objects {
+            // Told so by a dial of its own name.
+            let ignores = program
+                .params
+                .iter()
+                .any(|param| param.name == object.name && &*param.value == "ignores");
             let shape = match &object.kind {
                 ObjectKind::Tlb { source: TlbSource::Contexts(tags), noncoherent, .. } => {
                     let (first, tags) = (self.caches.len(), *tags as usize);
@@ -524,6 +555,7 @@ impl Shape {
                             space: 0,
                             cpu: false,
                             thread: None,
+                            ignores,
                             noncoherent: *noncoherent,
                         });
                     }
@@ -547,6 +579,7 @@ impl Shape {
                         space: 0,
                         cpu: false,
                         thread: None,
+                        ignores,
                         noncoherent: *noncoherent,
                     });
                     ObjectShape::Cache(self.caches.len() - 1)
@@ -636,6 +669,7 @@ impl Shape {
             space,
             cpu: true,
             thread,
+            ignores: false,
             noncoherent: false,
         };
         let first = self.caches.len();
@@ -701,6 +735,7 @@ impl Shape {
             references: 0,
             immortal: false,
             owner: None,
+            kept: Kept::Nowhere,
             site: Some(site),
         });
         Some(self.frames.len() - 1)

@@ -70,8 +70,10 @@ pub mod entry {
     pub const HUGE: i64 = 32;
     /// An upper entry that leads to a table.
     pub const TABLE: i64 = 64;
+    /// Software has the entry, hardware does not see it.
+    pub const INVALID: i64 = 128;
     /// Where the page begins.
-    pub const PAGE_SHIFT: u32 = 7;
+    pub const PAGE_SHIFT: u32 = 8;
 
     /// The value that maps a page with flags.
     #[inline]
@@ -101,7 +103,7 @@ pub mod entry {
     #[inline]
     pub fn grants(value: i64, write: bool) -> bool {
         let wanted = if write { WRITE } else { READ | WRITE };
-        value != 0 && value & wanted != 0
+        value & INVALID == 0 && value & wanted != 0
     }
 }
 
@@ -130,5 +132,6 @@ mod tests {
         assert!(entry::grants(entry::make(1, entry::WRITE), false));
         assert!(!entry::grants(entry::make(1, 0), false), "PROT_NONE");
         assert!(!entry::grants(0, false));
+        assert!(!entry::grants(read_only | entry::INVALID, false), "software only")
     }
 }

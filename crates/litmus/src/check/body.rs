@@ -9,7 +9,7 @@ use crate::program::{
     BinaryOp, Body, Expr, ExprKind, FunctionId, GlobalId, Local, LocalId, Op, OpId, OpKind, UnaryOp,
 };
 use crate::source::Span;
-use crate::types::Type;
+use crate::types::{Narrow, Type};
 
 use super::Checker;
 
@@ -78,6 +78,7 @@ impl<'a> BodyChecker<'a> {
             let span = parameter.name.as_ref().map_or(parameter.ty.span, |name| name.span);
             let name = parameter.name.as_ref().map(|name| name.name.clone());
             let id = self.local(name, ty, span);
+            self.locals[id.index()].narrow = Narrow::of(&parameter.ty);
             if let Some(name) = &parameter.name {
                 self.bind(name, Binding::Local(id));
             }
@@ -129,7 +130,7 @@ impl<'a> BodyChecker<'a> {
     }
 
     pub(super) fn local(&mut self, name: Option<Name>, ty: Type, span: Span) -> LocalId {
-        self.locals.push(Local { name, ty, owns_record: false, span });
+        self.locals.push(Local { name, ty, narrow: None, owns_record: false, span });
         LocalId(self.locals.len() as u32 - 1)
     }
 
@@ -413,6 +414,7 @@ impl<'a> BodyChecker<'a> {
             self.error(name.span, "a variable of type void", "write `int`");
         }
         let id = self.local(Some(name.name.clone()), ty, name.span);
+        self.locals[id.index()].narrow = Narrow::of(&declarator.ty);
         self.locals[id.index()].owns_record =
             matches!(ty, Type::Record(_)) && declarator.ty.pointers == 0;
         match &declarator.init {

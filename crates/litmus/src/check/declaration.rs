@@ -383,6 +383,7 @@ impl Checker {
             exclusive: false,
             huge: false,
             dirty: None,
+            saved: false,
             mapped_by: 1,
         };
         for attribute in attributes {
@@ -397,6 +398,7 @@ impl Checker {
                 "cow" => mapping.cow = true,
                 "excl" => mapping.exclusive = true,
                 "huge" => mapping.huge = true,
+                "saved" => mapping.saved = true,
                 "dirty" => mapping.dirty = Some(true),
                 "clean" => mapping.dirty = Some(false),
                 name => {
@@ -409,7 +411,7 @@ impl Checker {
                             self.errors.push(
                                 Diagnostic::error(attribute.span, message)
                                     .nearest(near)
-                                    .help("ro rw none, anon file shmem zero, cow excl, huge, x2"),
+                                    .help("ro rw none, anon file shmem zero, cow excl, huge, dirty clean, saved, x2"),
                             );
                         }
                     }

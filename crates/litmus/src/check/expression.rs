@@ -8,7 +8,7 @@ use crate::program::{
     BinaryOp, Expr, ExprKind, GlobalKind, LocalId, OpKind, Place, PlaceKind, UnaryOp,
 };
 use crate::source::Span;
-use crate::types::Type;
+use crate::types::{Narrow, Type};
 
 use super::Entity;
 use super::body::{Binding, BodyChecker};
@@ -17,6 +17,24 @@ use super::body::{Binding, BodyChecker};
 /// everywhere, so that one mistake gives one message.
 pub(super) fn poison(span: Span) -> Expr {
     Expr { kind: ExprKind::Const(0), ty: Type::Any, span }
+}
+
+/// A number as a narrow type holds it.
+fn wrapped(narrow: Narrow, value: Expr) -> Expr {
+    let span = value.span;
+    if let ExprKind::Const(number) = value.kind {
+        return Expr { kind: ExprKind::Const(narrow.wrap(number)), ty: Type::Int, span };
+    }
+    let step = |op, left: Expr, number| {
+        let right = Expr { kind: ExprKind::Const(number), ty: Type::Int, span };
+        let kind = ExprKind::Binary(op, Box::new(left), Box::new(right));
+        Expr { kind, ty: Type::Int, span }
+    };
+    let low = step(BinaryOp::And, value, narrow.mask());
+    match narrow.sign() {
+        0 => low,
+        sign => step(BinaryOp::Subtract, step(BinaryOp::Xor, low, sign), sign),
+    }
 }
 
 impl BodyChecker<'_> {
@@ -90,7 +108,10 @@ impl BodyChecker<'_> {
             A::Cast(ty, inner) => {
                 let target = self.cx.ty(ty);
                 let value = self.value(inner, into);
-                // A cast changes what is not known, and nothing else: an
+                if let (Some(narrow), true) = (Narrow::of(ty), value.ty.is_number()) {
+                    return wrapped(narrow, value);
+                }
+                // Any other cast changes what is not known, and nothing else: an
                 // address stays one as an `unsigned long`.
                 match (value.ty, target) {
                     (Type::Any, to) if to != Type::Void && !is_poison(&value) => {

@@ -2,13 +2,13 @@
 //! notifications, invalidation queues.
 
 use super::Kind::{
-    Address, Atc, Context, Iotlb, Lock as LockArg, LockOut, Number, Page, Pmd, PmdPtr, Pte, PtePtr,
-    Queue, Range, Rights, SoftTlb, Space, Tlb, Truth, Value,
+    Address, Atc, Context, Iotlb, Lock as LockArg, LockOut, Number, Page, Pmd, PmdPtr, Pointer,
+    Pte, PtePtr, Queue, Range, Rights, SoftTlb, Space, Tlb, Truth, Value,
 };
 use super::row;
 use super::{
     Action, EntryChange as To, EntryQuestion as Is, FlushScope, Gives, Kind, Level, LockClass,
-    LockOp, Notify, Primitive, Tag, Write,
+    LockOp, Notify, Primitive, Tag, UseMark, Write,
 };
 use crate::types::Type;
 
@@ -110,6 +110,24 @@ const fn page_lock(
     row(name, forms, result, Action::Lock(class, op), tags, help)
 }
 
+const fn marks(name: &'static str, action: Action, result: Gives, help: &'static str) -> Primitive {
+    row(name, &[&[Page]], result, action, &[Tag::Store], help)
+}
+
+const fn test_and_clear(
+    name: &'static str,
+    pte: bool,
+    mark: UseMark,
+    help: &'static str,
+) -> Primitive {
+    let forms: &[&[Kind]] = if pte {
+        &[&[PtePtr], &[Context, Context, PtePtr]]
+    } else {
+        &[&[PmdPtr], &[Context, Context, PmdPtr]]
+    };
+    row(name, forms, INT, Action::TestAndClear(level(pte), mark), TABLE, help)
+}
+
 const GET_PUT: &[Tag] = &[Tag::Store];
 const FREES: &[Tag] = &[Tag::Store, Tag::Frees];
 const POST: &[&[Kind]] = &[&[Queue, Tlb, Range], &[Queue, Tlb, Address, Address]];
@@ -140,6 +158,20 @@ pub(super) static ROWS: &[Primitive] = &[
     row("pin_user_page", &[&[Address]], PAGE, Action::PageBehind(true), &[Tag::Load, Tag::Sleeps], "the page behind an address, pinned and writable"),
     row("unpin_user_page", &[&[Page]], VOID, Action::Unpin, FREES, "drops a pin, and the reference that came with it"),
     row("page_maybe_dma_pinned", &[&[Page]], INT, Action::Pinned, &[Tag::Load], "whether somebody has pinned the page"),
+    // Whether the contents are newer than what is kept elsewhere.
+    marks("set_page_dirty", Action::MarkDirty, VOID, "marks a page as dirty"),
+    marks("SetPageDirty", Action::MarkDirty, VOID, "marks a page as dirty"),
+    marks("folio_mark_dirty", Action::MarkDirty, VOID, "marks a page as dirty"),
+    marks("mark_page_dirty", Action::MarkDirty, VOID, "marks a page in the dirty log"),
+    marks("clear_page_dirty_for_io", Action::UnmarkDirty, INT, "takes a page's mark away, not that of entries; gives whether it was there"),
+    marks("folio_clear_dirty_for_io", Action::UnmarkDirty, INT, "takes a page's mark away, not that of entries; gives whether it was there"),
+    marks("TestClearPageDirty", Action::UnmarkDirty, INT, "takes a page's mark away; gives whether it was there"),
+    row("PageDirty", &[&[Page]], INT, Action::IsMarked, &[Tag::Load], "whether a page is marked as dirty"),
+    row("folio_test_dirty", &[&[Page]], INT, Action::IsMarked, &[Tag::Load], "whether a page is marked as dirty"),
+    row("page_writeback", &[&[Page]], VOID, Action::WriteOut, &[Tag::Load, Tag::Store], "writes the contents out, now: to the file, to swap, to another host"),
+    marks("folio_mark_lazyfree", Action::GiveUp { for_good: false }, VOID, "what the page holds now may be lost; what is written later may not"),
+    marks("folio_cancel_dirty", Action::GiveUp { for_good: true }, VOID, "takes the mark away and gives the contents up"),
+    row("folio_migrate_flags", &[&[Page, Page]], VOID, Action::MoveMarks, &[Tag::Store], "the first page takes the place of the second, with its mark and what is not yet written out"),
     // Entries: finding and locking.
     row("pte_offset_map_lock", &[&[Address], &[Address, LockOut], &[Context, Context, Address, LockOut]], Gives::One(Type::PtePtr), Action::MapEntry(Level::Pte), &[Tag::Locks], "the entry of an address, locked"),
     row("pte_offset_map", &[&[Address], &[Context, Address]], Gives::One(Type::PtePtr), Action::MapEntry(Level::Pte), PURE, "the entry of an address, not locked"),
@@ -173,6 +205,10 @@ pub(super) static ROWS: &[Primitive] = &[
     row("pmdp_set_wrprotect", &[&[PmdPtr], &[Context, Context, PmdPtr]], VOID, Action::WriteProtectEntry(Level::Pmd), TABLE, "takes the write permission away in one step, without flush"),
     row("ptep_set_access_flags", &[&[PtePtr, Pte], &[PtePtr, Pte, Number], &[Context, Context, PtePtr, Pte, Number]], INT, Action::SetAccessFlags(Level::Pte), TABLE, "adds rights, dirty and young; gives whether something changed"),
     row("pmdp_set_access_flags", &[&[PmdPtr, Pmd], &[PmdPtr, Pmd, Number], &[Context, Context, PmdPtr, Pmd, Number]], INT, Action::SetAccessFlags(Level::Pmd), TABLE, "adds rights, dirty and young; gives whether something changed"),
+    test_and_clear("ptep_test_and_clear_young", true, UseMark::Young, "makes an entry old in one step; gives whether it was young"),
+    test_and_clear("ptep_test_and_clear_dirty", true, UseMark::Dirty, "makes an entry clean in one step; gives whether it was dirty"),
+    test_and_clear("pmdp_test_and_clear_young", false, UseMark::Young, "makes an upper entry old in one step; gives whether it was young"),
+    row("pmdp_establish", &[&[PmdPtr, Pmd], &[Context, Context, PmdPtr, Pmd]], value(false), Action::ExchangeEntry(Level::Pmd), TABLE, "writes an upper entry in one step and gives the old value"),
     row("pte_alloc_one", &[&[], &[Context]], PAGE, Action::AllocTable, &[Tag::Allocates, Tag::Sleeps], "a page for a table"),
     row("pte_free", &[&[Page], &[Context, Page]], VOID, Action::FreeTable, FREES, "gives a table's page back"),
     // Values.
@@ -194,18 +230,22 @@ pub(super) static ROWS: &[Primitive] = &[
     change("pte_mkclean", true, To::MakeClean, "the value without dirty"),
     change("pte_mkdirty", true, To::MakeDirty, "the value with dirty"),
     change("pte_mkold", true, To::MakeOld, "the value without accessed"),
+    change("pte_mkinvalid", true, To::MakeInvalid, "the value as hardware does not see it; software still does"),
+    change("pte_mkvalid", true, To::MakeValid, "the value as hardware sees it again"),
     change("pte_mkyoung", true, To::MakeYoung, "the value with accessed"),
     change("maybe_mkwrite", true, To::MakeWritable, "the value with the write permission"),
     change("pmd_wrprotect", false, To::WriteProtect, "the value without the write permission"),
     change("pmd_mkwrite", false, To::MakeWritable, "the value with the write permission"),
     change("pmd_mkclean", false, To::MakeClean, "the value without dirty"),
     change("pmd_mkdirty", false, To::MakeDirty, "the value with dirty"),
+    change("pmd_mkinvalid", false, To::MakeInvalid, "the value as hardware does not see it; software still does"),
     change("pmd_mkyoung", false, To::MakeYoung, "the value with accessed"),
     ask("pte_none", true, Is::None, "whether the value is absent"),
     ask("pte_present", true, Is::Present, "whether the value maps a page"),
     ask("pte_write", true, Is::Write, "whether the value grants writes"),
     ask("pte_dirty", true, Is::Dirty, "whether the value is dirty"),
     ask("pte_young", true, Is::Young, "whether the value is accessed"),
+    ask("pte_valid", true, Is::Valid, "whether hardware sees the value"),
     ask("pmd_none", false, Is::None, "whether the value is absent"),
     ask("pmd_present", false, Is::Present, "whether the value leads somewhere"),
     ask("pmd_write", false, Is::Write, "whether the value grants writes"),
@@ -247,6 +287,11 @@ pub(super) static ROWS: &[Primitive] = &[
     row("swtlb_zap", &[&[SoftTlb, Range], &[SoftTlb, Address, Address]], VOID, Action::SoftZap, TABLE, "takes translations out of a software TLB, without flush"),
     row("tlb_flush", &[&[Tlb], &[Tlb, Range], &[Tlb, Address, Address]], VOID, Action::FlushTlb(false), &[Tag::Flushes, Tag::Notifies, Tag::Waits], "flushes a TLB and waits for it"),
     row("tlb_flush_leaf", &[&[Tlb], &[Tlb, Range], &[Tlb, Address, Address]], VOID, Action::FlushTlb(true), &[Tag::Flushes, Tag::Notifies, Tag::Waits], "flushes the leaf entries of a TLB, and not how it came to them"),
+    row("q_write", &[&[Queue, Pointer, Number]], VOID, Action::PostWrite, &[Tag::Store], "posts a descriptor that writes a word, a number from 0 to 15, when the queue comes to it"),
+    row("swtlb_get", &[&[SoftTlb, Address]], value(true), Action::SoftRead, &[Tag::Load], "reads an entry of a software TLB"),
+    row("swtlb_set", &[&[SoftTlb, Address, Pte]], VOID, Action::SoftSet, TABLE, "writes an entry of a software TLB"),
+    row("swtlb_mkinvalid", &[&[SoftTlb, Address]], VOID, Action::SoftHide, TABLE, "hides an entry of a software TLB from hardware in one step; software still has it"),
+    row("swtlb_xchg", &[&[SoftTlb, Address, Pte]], value(true), Action::SoftExchange, TABLE, "writes an entry of a software TLB in one step and gives the old value"),
     // Locks that are not words.
     page_lock("mmap_read_lock", LockClass::Mmap, LockOp::ReadLock, "takes the address space's lock to read"),
     page_lock("mmap_read_trylock", LockClass::Mmap, LockOp::ReadTryLock, "takes it to read if it is free; 1 if so"),
@@ -271,6 +316,7 @@ pub(super) static ROWS: &[Primitive] = &[
     row("copy_one_pte", &[&[Space, Address]], VOID, Action::ForkEntry, TABLE, "the child's entry of an address: the parent's, write-protected"),
     row("set_child_pte", &[&[Space, Address, Pte]], VOID, Action::SetChildEntry, TABLE, "writes the child's entry of an address: another page than the parent's"),
     row("copy_all_ptes", &[&[Space]], VOID, Action::ForkEntry, TABLE, "the child's entries: the parent's, write-protected"),
+    row("page_index", &[&[Address]], INT, Action::PageIndex, PURE, "the place of an address among all pages, from 0"),
     row("pte_offset_table", &[&[Page, Address]], Gives::One(Type::PtePtr), Action::TableEntry, PURE, "the entry of an address in a table that need not be hooked in"),
     row("mm_start", NONE, Gives::One(Type::VirtAddr), Action::Bound(false), PURE, "the first address of an address space"),
     row("mm_end", NONE, Gives::One(Type::VirtAddr), Action::Bound(true), PURE, "the address after its last one"),

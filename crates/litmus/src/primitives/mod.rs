@@ -352,6 +352,9 @@ pub enum EntryChange {
     MakeDirty,
     MakeOld,
     MakeYoung,
+    /// Software still has it, hardware does not.
+    MakeInvalid,
+    MakeValid,
 }
 
 /// What one asks of a value.
@@ -364,6 +367,15 @@ pub enum EntryQuestion {
     Dirty,
     Young,
     Huge,
+    Valid,
+}
+
+/// A mark that hardware or software sets when a page is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as in the kernel")]
+pub enum UseMark {
+    Dirty,
+    Young,
 }
 
 /// What a CPU flush covers.
@@ -452,6 +464,23 @@ pub enum Action {
     PageRead,
     /// `[page]`: gives how many references there are.
     PageCount,
+    /// `[page]`: the page is marked as dirty.
+    MarkDirty,
+    /// `[page]`: takes the mark away; gives whether it was there.
+    UnmarkDirty,
+    /// `[page]`: gives whether the page is marked.
+    IsMarked,
+    /// `[page]`: the contents go where they are kept.
+    WriteOut,
+    /// `[page]`: what the page holds now may be lost.
+    GiveUp {
+        /// And so may what is written later; the mark goes too.
+        for_good: bool,
+    },
+    /// `[to, from]`: the first takes the second's place, with mark and debt.
+    MoveMarks,
+    /// `[address]`: gives the place of its page among all pages.
+    PageIndex,
     /// `[page]`: drops a pin and its reference.
     Unpin,
     /// `[page]`: gives whether somebody has pinned it.
@@ -479,6 +508,10 @@ pub enum Action {
     WriteProtectEntry(Level),
     /// `[entry, value]` or `[entry, value, dirty]`: rights are added.
     SetAccessFlags(Level),
+    /// `[entry]`: takes a mark away in one step; gives whether it was there.
+    TestAndClear(Level, UseMark),
+    /// `[entry, value]`: writes in one step; gives the old value.
+    ExchangeEntry(Level),
     /// `[entry, page]`: the upper entry points to a table.
     Populate,
     /// `[page, rights]`: gives a value.
@@ -504,12 +537,22 @@ pub enum Action {
     /// `[queue, tlb, range]`: posts an invalidation; with `true` of leaf
     /// entries only.
     Post(bool),
+    /// `[place, queue, value]`: posts a write of a word.
+    PostWrite,
     /// `[queue]`: waits until all that was posted is done.
     Sync,
     /// `[swtlb, address, page]` or `[swtlb, address, page, rights]`.
     SoftInstall,
     /// `[swtlb, range]`.
     SoftZap,
+    /// `[swtlb, address]`: gives the entry's value.
+    SoftRead,
+    /// `[swtlb, address, value]`.
+    SoftSet,
+    /// `[swtlb, address]`: hardware sees the entry no more, software still does.
+    SoftHide,
+    /// `[swtlb, address, value]`: in one step; gives the old value.
+    SoftExchange,
     /// `[tlb, range]` or `[tlb]`: at once, and waited for; with `true` of leaf
     /// entries only.
     FlushTlb(bool),

@@ -17,7 +17,7 @@ use shootdown_litmus::Program;
 use shootdown_machine::machine::Machine;
 use shootdown_machine::model::{Process, Run};
 use shootdown_machine::pages::{FREE, LIVE};
-use shootdown_machine::run::FAULT;
+use shootdown_machine::run::frame_of_choice;
 use shootdown_machine::sets::Sets;
 use shootdown_machine::state::State;
 use shootdown_step::value::{WORD_BASE, entry, page_of_address};
@@ -190,14 +190,11 @@ impl<'r> Planner<'r> {
                     act(What::Word { word, old, new });
                     return Ok(());
                 }
-                if taken.choice == FAULT {
-                    return Ok(());
-                }
+                let Some(frame) = frame_of_choice(taken.choice) else { return Ok(()) };
                 let (Some(page), Ok(word)) = (page_of_address(pointer), usize::try_from(index))
                 else {
                     return Err((Some(step), "it leads to no page".to_owned()));
                 };
-                let frame = taken.choice as usize - 1;
                 let slot = world.contents[frame][word];
                 let reads = !writes || access.is_atomic();
                 let new = writes.then(|| taken.after.get(slot));

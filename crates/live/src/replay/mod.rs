@@ -84,7 +84,7 @@ pub(crate) fn drive(planner: Planner<'_>, lowered: &Lowered) -> Result<Replayed,
     if let Some(why) = refusal(planner.program, shape) {
         return Err(whole(why));
     }
-    if !planner.machine.world.setting.drain {
+    if planner.machine.world.setting.drain != shootdown_machine::setting::Drain::Yes {
         return Err(whole(
             "accesses that outlive an invalidation (`drain=no`) cannot be driven: \
                           the TLBs of the address space wait for them"

@@ -67,6 +67,8 @@ struct Maker {
     queue: bool,
     soft: bool,
     child: bool,
+    /// Dirty bits matter.
+    dirty: bool,
     /// Contexts, and the TLB that they fill.
     contexts: Vec<&'static str>,
     tagged: &'static str,
@@ -97,6 +99,7 @@ pub(crate) fn generate(seed: u64) -> Test {
         queue: false,
         soft: false,
         child: false,
+        dirty: false,
         contexts: Vec::new(),
         tagged: "U",
         cpu_contexts: false,
@@ -204,12 +207,19 @@ impl Maker {
     }
 
     fn mappings(&mut self, test: &mut Test) {
+        self.dirty = self.random.percent(25);
+        let behind =
+            if self.dirty { self.random.of(&["file", "anon saved", "anon"]) } else { "anon" };
+        let behind = match self.dirty && self.random.percent(50) {
+            true => format!("{behind} dirty"),
+            false => behind.to_owned(),
+        };
         let rights = ["rw", "rw", "ro", "none"];
         let lines = &mut test.declarations;
         if self.levels == Levels::Huge {
             let rights = self.random.of(&rights[..3]);
-            lines.push(format!("map a -> H {{1, 2}} : {rights} anon huge;"));
-            lines.push(format!("map b -> H : {rights} anon huge;"));
+            lines.push(format!("map a -> H {{1, 2}} : {rights} {behind} huge;"));
+            lines.push(format!("map b -> H : {rights} {behind} huge;"));
         } else {
             for (at, page) in self.pages.iter().enumerate() {
                 let right = self.random.of(&rights);
@@ -218,7 +228,7 @@ impl Maker {
                 } else {
                     format!("F{page} {{{}}}", at + 1)
                 };
-                lines.push(format!("map {page} -> {frame} : {right} anon;"));
+                lines.push(format!("map {page} -> {frame} : {right} {behind};"));
             }
         }
         if self.levels == Levels::Huge || (self.pages.len() == 2 && self.random.percent(50)) {
@@ -324,10 +334,21 @@ impl Maker {
             ("cache_nonpresent", "yes", 20),
             ("fault_invalidates", "yes", 25),
             ("drain", "no", 20),
+            ("drain", "repeat", 10),
         ] {
+            if dial == "drain" && test.declarations.iter().any(|line| line.contains("drain")) {
+                continue;
+            }
             if self.random.percent(often) {
                 test.declarations.push(format!("param {dial} = {value};"));
             }
+        }
+        let plain = self.contexts.is_empty() && !self.noncoherent;
+        if self.dirty && plain && self.random.percent(85) {
+            // With two levels nobody says which table a late mark goes to.
+            let lazy = if self.levels == Levels::One { "lazy" } else { "yes" };
+            let who = self.random.of(&["yes", "yes", "eager", lazy]);
+            test.declarations.push(format!("param hw_dirty = {who};"));
         }
     }
 
@@ -474,6 +495,9 @@ impl Maker {
     fn kernel_step(&mut self, lines: &mut Vec<String>) -> String {
         let page = self.random.below(self.pages.len());
         let page = self.pages[page];
+        if self.dirty && self.random.percent(30) {
+            return self.dirty_step(page);
+        }
         if !self.contexts.is_empty() && self.random.percent(30) {
             return self.load();
         }
@@ -500,6 +524,30 @@ impl Maker {
             18 => "smp_store_release(x, 1);".into(),
             _ if self.levels == Levels::One => format!("put_page(o{page});"),
             _ => "pte_free(nt);".into(),
+        }
+    }
+
+    /// Marks, and what is written out.
+    fn dirty_step(&mut self, page: &str) -> String {
+        let pointer = match self.levels {
+            Levels::One => format!("p{page}"),
+            Levels::Two => "pa".into(),
+            Levels::Huge => "pte_offset_table(nt, a)".into(),
+        };
+        let frame = match self.levels {
+            Levels::One => format!("o{page}"),
+            _ => "alloc_zeroed_page()".into(),
+        };
+        match self.random.below(9) {
+            0 => format!("set_page_dirty({frame});"),
+            1 => format!("clear_page_dirty_for_io({frame});"),
+            2 | 3 => format!("page_writeback({frame});"),
+            4 => format!("ptep_test_and_clear_dirty({pointer});"),
+            5 => format!("set_pte_at({pointer}, pte_mkclean(ptep_get({pointer})));"),
+            6 => format!("set_pte_at({pointer}, pte_mkinvalid(ptep_get({pointer})));"),
+            7 if self.soft => format!("swtlb_xchg(S, {page}, pte_mkclean(swtlb_get(S, {page})));"),
+            7 => format!("cmpxchg({pointer}, mk_pte({frame}, RW), mk_pte({frame}, RO));"),
+            _ => format!("set_pte_at({pointer}, pte_mkdirty(ptep_get({pointer})));"),
         }
     }
 

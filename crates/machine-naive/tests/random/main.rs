@@ -62,7 +62,7 @@ struct Counts {
     failures: Vec<String>,
 }
 
-const FEATURES: [&str; 41] = [
+const FEATURES: [&str; 49] = [
     "iotlb",
     "atc T",
     "two : R",
@@ -91,6 +91,14 @@ const FEATURES: [&str; 41] = [
     "fault G",
     "fork",
     "zap(va)",
+    "hw_dirty = yes",
+    "hw_dirty = eager",
+    "hw_dirty = lazy",
+    "drain = repeat",
+    "page_writeback",
+    "clear_dirty",
+    "mkinvalid",
+    "xchg",
     "iotlb U : tags",
     "tlb C : tags",
     "context k",

@@ -39,6 +39,10 @@ pub(crate) enum Mutation {
     FaultKeeps,
     /// An entry never answers before a walk grants it too.
     OnlyWalks,
+    /// An entry that was not dirty answers writes, and nobody marks it.
+    WritesUnmarked,
+    /// A mark that is owed is never written.
+    NeverPays,
     /// FREE looks at no TLB.
     FreeIsBlind,
     /// REST sees nothing.
@@ -58,7 +62,7 @@ pub(crate) enum Mutation {
 }
 
 /// All that break something.
-pub(crate) const ALL: [Mutation; 20] = [
+pub(crate) const ALL: [Mutation; 22] = [
     Mutation::NoRefill,
     Mutation::AtcNoRefill,
     Mutation::AtcEmptiesSource,
@@ -71,6 +75,8 @@ pub(crate) const ALL: [Mutation; 20] = [
     Mutation::FaultFlushes,
     Mutation::FaultKeeps,
     Mutation::OnlyWalks,
+    Mutation::WritesUnmarked,
+    Mutation::NeverPays,
     Mutation::FreeIsBlind,
     Mutation::RestIsBlind,
     Mutation::ReturnIsBlind,
@@ -238,6 +244,11 @@ impl Mmu for Mutant {
         write: bool,
         each: &mut dyn FnMut(Answer),
     ) {
+        if self.mutation == Mutation::WritesUnmarked {
+            return self.sets.access(world, state, thread, page, write, &mut |answer| {
+                each(answer.frame().map_or(Answer::Fault, Answer::Frame));
+            });
+        }
         if self.mutation != Mutation::OnlyWalks {
             return self.sets.access(world, state, thread, page, write, each);
         }
@@ -257,6 +268,16 @@ impl Mmu for Mutant {
             _ => self.sets.fault(world, state, thread, page),
         }
         self.spoil(state);
+    }
+
+    fn owes(&self, world: &World, state: &mut State, thread: usize, page: usize, frame: usize) {
+        if self.mutation != Mutation::NeverPays {
+            self.sets.owes(world, state, thread, page, frame);
+        }
+    }
+
+    fn paid(&self, world: &World, state: &State) -> bool {
+        self.sets.paid(world, state)
     }
 
     fn reaches(&self, world: &World, state: &State, frame: usize) -> bool {

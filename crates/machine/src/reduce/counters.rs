@@ -423,6 +423,15 @@ impl<'w> Look<'w> {
     }
 
     fn step(&mut self, at: (usize, usize), op: &Op, registers: &Registers, after: &mut Registers) {
+        // A queue writes it later, and what it writes is in no register.
+        if let Op::PostWrite { word, .. } = op {
+            match self.counter(*word) {
+                Some(counter) => self.set |= 1 << counter,
+                None => {
+                    self.stored[*word].join(PLAIN);
+                }
+            }
+        }
         let Op::Access { into, pointer, index, access } = op else {
             return operands(op, &mut |expr| self.use_of(expr, registers));
         };

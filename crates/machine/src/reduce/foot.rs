@@ -8,10 +8,11 @@ use shootdown_litmus::primitives::{LifeOp, LockOp};
 use shootdown_litmus::program::ContractKind;
 use shootdown_step::shape::Source;
 use shootdown_step::value::WORD_BASE;
-use shootdown_step::{Access, EntryAt, Expr, Op, Range, Target};
+use shootdown_step::{Access, DirtyAct, EntryAt, Expr, Op, Range, Target};
 
 use super::objects::{Foot, Kind, Objects};
 use super::values::{self, Maps, Values};
+use crate::setting::HwDirty;
 use crate::world::World;
 
 /// What is known of a step's operands and of what it finds.
@@ -46,6 +47,16 @@ pub(super) fn allocatable(world: &World, thread: usize, site: usize) -> u64 {
         .enumerate()
         .filter(|(_, frame)| frame.site == Some(site) || frame.owner == Some(space));
     may.fold(0, |mask, (frame, _)| mask | 1 << frame)
+}
+
+/// An entry that a step is about.
+enum At {
+    /// By table and page.
+    Lower((usize, usize)),
+    /// Any upper entry.
+    Upper,
+    /// By software TLB and page.
+    Soft(usize, usize),
 }
 
 /// Makes footprints.
@@ -119,6 +130,12 @@ impl Feet<'_> {
             self.read(foot, Kind::Context, 0, context);
         }
         self.contents(foot, know, know.answers(thread, page, write), write);
+        if write
+            && self.world.setting.hw_dirty != HwDirty::No
+            && self.world.target == Target::Machine
+        {
+            self.set_dirty(foot, self.root(agent.cache), page);
+        }
     }
 
     fn access<K: Know>(
@@ -178,6 +195,7 @@ impl Feet<'_> {
         if know.frees(frame) {
             self.write(foot, Kind::Frame, 0, frame);
             self.write(foot, Kind::Contents, 0, frame);
+            self.write(foot, Kind::Mark, 0, frame);
             // From now on nobody may hold it, so what anybody holds matters.
             let shape = self.world.shape();
             self.contexts(foot);
@@ -186,6 +204,11 @@ impl Feet<'_> {
                     if self.may_hold(cache, page) >> frame & 1 != 0 {
                         self.read(foot, Kind::Set, cache, page);
                     }
+                }
+            }
+            for soft in 0..shape.softs.len() {
+                for page in 0..shape.pages.len() {
+                    self.read(foot, Kind::Soft, soft, page);
                 }
             }
         }
@@ -204,14 +227,19 @@ impl Feet<'_> {
         range.as_ref().map_or(self.world.shape().all_pages(), |range| self.range(know, range))
     }
 
-    fn entry<K: Know>(&self, know: &K, at: &EntryAt, each: &mut dyn FnMut(Option<(usize, usize)>)) {
+    fn entry<K: Know>(&self, know: &K, at: &EntryAt, each: &mut dyn FnMut(At)) {
         match at {
             EntryAt::Lower(pointer) => {
                 for at in values::lower(self.world, &know.values(pointer)) {
-                    each(Some(at));
+                    each(At::Lower(at));
                 }
             }
-            EntryAt::Upper(_) => each(None),
+            EntryAt::Upper(_) => each(At::Upper),
+            EntryAt::Soft(soft, address) => {
+                for page in values::pages(self.world, &know.values(address)) {
+                    each(At::Soft(*soft, page));
+                }
+            }
         }
     }
 
@@ -344,30 +372,59 @@ impl Feet<'_> {
                     self.read(foot, Kind::References, 0, frame);
                 }
             }
+            Op::Dirty { page, act, .. } => {
+                for frame in self.frames(know, page) {
+                    self.read(foot, Kind::Frame, 0, frame);
+                    self.read(foot, Kind::Mark, 0, frame);
+                    if *act != DirtyAct::Ask {
+                        self.write(foot, Kind::Mark, 0, frame);
+                        // What is written out is what is there now.
+                        self.write(foot, Kind::Contents, 0, frame);
+                    }
+                }
+            }
+            Op::MoveMarks { to, from } => {
+                for frame in [self.frames(know, to), self.frames(know, from)].concat() {
+                    self.read(foot, Kind::Frame, 0, frame);
+                    self.write(foot, Kind::Mark, 0, frame);
+                    self.write(foot, Kind::Contents, 0, frame);
+                }
+            }
             Op::MapEntry { space, .. } => {
                 for block in (0..shape.blocks.len()).filter(|_| shape.two_levels) {
                     self.read(foot, Kind::Upper, *space, block);
                 }
             }
             Op::ReadEntry { entry, .. } => self.entry(know, entry, &mut |at| match at {
-                Some((table, page)) => self.read(foot, Kind::Entry, table, page),
-                None => self.read_upper(foot),
+                At::Lower((table, page)) => self.read(foot, Kind::Entry, table, page),
+                At::Upper => self.read_upper(foot),
+                At::Soft(soft, page) => self.read(foot, Kind::Soft, soft, page),
             }),
             Op::ClearEntry { entry, .. } => self.entry(know, entry, &mut |at| match at {
-                Some((table, page)) => {
+                At::Lower((table, page)) => {
                     self.read(foot, Kind::Entry, table, page);
                     self.set_entry(foot, table, page, false);
                 }
-                None => self.upper(foot),
+                At::Upper => self.upper(foot),
+                At::Soft(soft, page) => {
+                    self.read(foot, Kind::Soft, soft, page);
+                    self.set_soft(foot, soft, page);
+                }
             }),
             Op::SetEntry { entry, .. }
             | Op::WriteProtectEntry { entry }
+            | Op::Flags { entry, .. }
+            | Op::ExchangeEntry { entry, .. }
             | Op::SetAccessFlags { entry, .. } => self.entry(know, entry, &mut |at| match at {
-                Some((table, page)) => {
+                At::Lower((table, page)) => {
                     self.read(foot, Kind::Entry, table, page);
                     self.set_entry(foot, table, page, true);
                 }
-                None => self.upper(foot),
+                At::Upper => self.upper(foot),
+                At::Soft(soft, page) => {
+                    self.read(foot, Kind::Soft, soft, page);
+                    self.set_soft(foot, soft, page);
+                }
             }),
             Op::Populate { .. } => self.upper(foot),
             Op::AllocTable { site, .. } => {
@@ -403,7 +460,9 @@ impl Feet<'_> {
             }
             // With walkers that are not coherent nothing is fused.
             Op::WriteBack { .. } => {}
-            Op::Post { queue, .. } => self.write(foot, Kind::Queue, 0, *queue),
+            Op::Post { queue, .. } | Op::PostWrite { queue, .. } => {
+                self.write(foot, Kind::Queue, 0, *queue)
+            }
             Op::Sync { queue } => {
                 if !know.awaited() {
                     self.read(foot, Kind::Queue, 0, *queue);
@@ -485,6 +544,9 @@ impl Feet<'_> {
                             self.tags(root).for_each(|at| self.read(foot, Kind::Set, at, page));
                         }
                     }
+                    for soft in 0..shape.softs.len() {
+                        self.read(foot, Kind::Soft, soft, page);
+                    }
                     self.contexts(foot);
                     self.walk(foot, space, page);
                 }
@@ -548,9 +610,13 @@ impl Feet<'_> {
     /// What a posted descriptor does once the queue comes to it: as a part of
     /// what somebody may do, the step that posts it includes that.
     pub(super) fn posted<K: Know>(&self, foot: &mut Foot, know: &K, op: &Op) {
-        if let Op::Post { cache, count, range, .. } = op {
-            let pages = self.range(know, range);
-            (*cache..cache + count).for_each(|cache| self.invalidate(foot, cache, pages));
+        match op {
+            Op::Post { cache, count, range, .. } => {
+                let pages = self.range(know, range);
+                (*cache..cache + count).for_each(|cache| self.invalidate(foot, cache, pages));
+            }
+            Op::PostWrite { word, .. } => self.write(foot, Kind::Word, 0, *word),
+            _ => {}
         }
     }
 }

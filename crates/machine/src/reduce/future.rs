@@ -10,6 +10,7 @@ use super::graph::Graph;
 use super::objects::{Foot, Kind, Objects};
 use super::sure::Sure;
 use super::values::{self, Maps, Registers, Values};
+use crate::setting::Drain;
 use crate::world::World;
 
 /// What is known ahead of every run.
@@ -181,8 +182,16 @@ pub(super) fn plans(world: &World, objects: &Objects, blind: &[Kind]) -> Plans {
             // deadlock is just that it does not.
             let waits = |number: usize| {
                 let op = world.code(thread).step(number).map(|(op, _)| op);
+                let flushes = matches!(
+                    op,
+                    Some(Op::FlushCpu { .. } | Op::FlushCache { .. } | Op::GatherFlush { .. })
+                );
                 !takes[thread][number].is_empty()
-                    || matches!(op, Some(Op::Post { .. } | Op::GraceWait { .. }))
+                    || matches!(
+                        op,
+                        Some(Op::Post { .. } | Op::PostWrite { .. } | Op::GraceWait { .. })
+                    )
+                    || flushes && world.setting.drain == Drain::Repeat
             };
             let (inside, enters) = inside(&plans[thread].graph, &right, &waits, &movers);
             plans[thread].inside = inside;

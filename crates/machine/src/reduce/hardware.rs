@@ -112,6 +112,22 @@ impl Feet<'_> {
         }
     }
 
+    /// A walk for a write sets the dirty bit of the entry that it finds.
+    pub(super) fn set_dirty(&self, foot: &mut Foot, root: usize, page: usize) {
+        let is = &self.world.shape().caches[root];
+        match is.source {
+            Source::Soft(soft) => self.set_soft(foot, soft, page),
+            _ => {
+                for table in values::tables_of(self.world, is.space, page) {
+                    self.set_entry(foot, table, page, true);
+                }
+                if self.world.shape().two_levels {
+                    self.upper(foot);
+                }
+            }
+        }
+    }
+
     pub(super) fn upper(&self, foot: &mut Foot) {
         let shape = self.world.shape();
         for space in 0..shape.spaces.len() {

@@ -52,6 +52,8 @@ impl Feet<'_> {
                         locks.dedup();
                         locks
                     }
+                    // Nothing but software's own locks guards its entries.
+                    (EntryAt::Soft(..), _) => Vec::new(),
                     (EntryAt::Upper(_), Values::These(pointers)) => {
                         let at = pointers
                             .into_iter()

@@ -84,9 +84,11 @@ pub(crate) use counters::Counters;
 pub use objects::Kind;
 
 use crate::machine::Machine;
-use crate::mmu::{Answer, Mmu};
+use crate::mmu::Mmu;
 use crate::model::Process;
 use crate::pages;
+use crate::queue::Descriptor;
+use crate::setting::HwDirty;
 use crate::state::State;
 use foot::{Feet, Know};
 use future::{Plan, Plans};
@@ -154,7 +156,7 @@ impl<M: Mmu> Know for Here<'_, M> {
         };
         let world = &self.machine.world;
         self.machine.mmu.access(world, self.state, thread, page, write, &mut |answer| {
-            if let Answer::Frame(frame) = answer {
+            if let Some(frame) = answer.frame() {
                 frames |= 1 << frame;
             }
         });
@@ -248,6 +250,10 @@ impl<M: Mmu> Machine<M> {
             return None;
         }
         if !self.mmu.reducible() || state.get(world.error) != 0 || !world.alive(state, thread) {
+            return None;
+        }
+        // Hardware that writes tables by itself may come before any step.
+        if matches!(world.setting.hw_dirty, HwDirty::Eager | HwDirty::Lazy) {
             return None;
         }
         // Absent entries that are cached come and go with every walk.
@@ -409,8 +415,11 @@ impl<M: Mmu> Machine<M> {
         for (queue, places) in world.queues.iter().enumerate() {
             for slot in places {
                 let Some(posted) = world.posted(state.get(*slot)) else { break };
-                for cache in posted.caches {
-                    feet.invalidate(&mut foot, cache, posted.pages);
+                match posted {
+                    Descriptor::Invalidate { caches, pages, .. } => {
+                        caches.for_each(|cache| feet.invalidate(&mut foot, cache, pages));
+                    }
+                    Descriptor::Write { word, .. } => feet.write(&mut foot, Kind::Word, 0, word),
                 }
                 foot.writes.add(feet.objects.at(Kind::Queue, 0, queue));
             }

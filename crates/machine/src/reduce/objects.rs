@@ -107,6 +107,8 @@ pub enum Kind {
     Frame,
     /// References to a frame.
     References,
+    /// Whether software has marked a frame as dirty.
+    Mark,
     /// Descriptors of a queue.
     Queue,
     /// What faults may grant.
@@ -123,7 +125,7 @@ pub enum Kind {
     Life,
 }
 
-const KINDS: usize = 17;
+const KINDS: usize = 18;
 
 /// Where the numbers of each kind begin, and how wide its rows are.
 #[derive(Debug)]
@@ -146,6 +148,7 @@ impl Objects {
             (shape.softs.len(), pages),
             (shape.caches.len(), pages),
             (spaces, pages),
+            (1, frames),
             (1, frames),
             (1, frames),
             (1, frames),

@@ -58,6 +58,7 @@ impl Groups {
                 own.cleared,
                 own.progress,
                 own.in_flight,
+                own.passed,
             ];
             slots.extend(&own.registers);
             slots.extend(own.buffer.iter().flat_map(|(at, value)| [*at, *value]));

@@ -231,7 +231,20 @@ impl Analysis<'_, '_> {
                     .fold(0, |mask, page| mask | mapped_at(world, self.maps, *space, page));
                 keep(into, if shape.two_levels { Values::Any } else { Values::Entries(mask) });
             }
+            Op::ReadEntry { into, entry: EntryAt::Soft(soft, address) }
+            | Op::ClearEntry { into, entry: EntryAt::Soft(soft, address) } => {
+                let at = addresses(address).into_iter();
+                keep(into, Values::Entries(at.fold(0, |m, page| m | self.maps.softs[*soft][page])));
+            }
+            Op::SetEntry { entry: EntryAt::Soft(soft, address), value: set }
+            | Op::ExchangeEntry { entry: EntryAt::Soft(soft, address), value: set, .. } => {
+                let mask = value(set).mapped(frames).unwrap_or((1 << frames) - 1);
+                for page in addresses(address) {
+                    self.found.softs[*soft][page] |= mask;
+                }
+            }
             Op::SetEntry { entry: EntryAt::Lower(pointer), value: set }
+            | Op::ExchangeEntry { entry: EntryAt::Lower(pointer), value: set, .. }
             | Op::SetAccessFlags { entry: EntryAt::Lower(pointer), value: set, .. } => {
                 let mask = value(set).mapped(frames).unwrap_or((1 << frames) - 1);
                 for (table, page) in lower(world, &value(pointer)) {
@@ -285,6 +298,9 @@ pub(super) fn results(op: &Op) -> [Option<Reg>; 2] {
         | Op::ReadEntry { into, .. }
         | Op::ClearEntry { into, .. }
         | Op::SetAccessFlags { into, .. }
+        | Op::Flags { into, .. }
+        | Op::ExchangeEntry { into, .. }
+        | Op::Dirty { into, .. }
         | Op::AllocTable { into, .. }
         | Op::PageBehind { into, .. }
         | Op::AskRights { into, .. }
@@ -298,6 +314,7 @@ pub(super) fn results(op: &Op) -> [Option<Reg>; 2] {
         | Op::GraceStart { .. }
         | Op::GraceWait { .. }
         | Op::GetPage { .. }
+        | Op::MoveMarks { .. }
         | Op::PutPage { .. }
         | Op::Unpin { .. }
         | Op::CopyPage { .. }
@@ -311,6 +328,7 @@ pub(super) fn results(op: &Op) -> [Option<Reg>; 2] {
         | Op::RangeOpen { .. }
         | Op::RangeClose { .. }
         | Op::Post { .. }
+        | Op::PostWrite { .. }
         | Op::Sync { .. }
         | Op::SoftInstall { .. }
         | Op::SoftZap { .. }
@@ -440,12 +458,14 @@ pub(super) fn range(world: &World, start: &Values, end: &Values) -> u64 {
     match (start, end) {
         (Values::These(starts), Values::These(ends)) => starts
             .iter()
-            .flat_map(|start| ends.iter().map(move |end| shape.pages_between(*start, *end)))
+            .flat_map(|start| ends.iter().map(move |end| world.pages_between(*start, *end)))
             .fold(0, |mask, pages| mask | pages),
         // What begins somewhere ends at the end at most.
-        (Values::These(starts), _) => starts.iter().fold(0, |mask, start| {
-            mask | shape.pages_between(*start, address_of_page(shape.pages.len()))
-        }),
+        (Values::These(starts), _) if !world.setting.empty_range_is_all => {
+            starts.iter().fold(0, |mask, start| {
+                mask | shape.pages_between(*start, address_of_page(shape.pages.len()))
+            })
+        }
         _ => shape.all_pages(),
     }
 }

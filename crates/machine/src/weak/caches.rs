@@ -7,6 +7,7 @@ use shootdown_step::{Access, Reg, Target};
 use super::root;
 use crate::machine::Machine;
 use crate::mmu::{Answer, Mmu};
+use crate::queue::Descriptor;
 use crate::run::{Each, FAULT};
 use crate::state::State;
 use crate::views::{Memory, Message, View};
@@ -18,6 +19,10 @@ impl<M: Mmu> Machine<M> {
     /// may hold.
     pub(super) fn raise(&self, memory: &mut Memory, cache: usize, pages: u64, view: &View) {
         let weak = self.world.weak();
+        // One that ignores what it is told keeps what it found.
+        if self.world.shape().caches[cache].ignores {
+            return;
+        }
         let source = match self.world.shape().caches[cache].source {
             Source::Cache(source) => memory.floors[source].clone(),
             _ => view.clone(),
@@ -49,9 +54,12 @@ impl<M: Mmu> Machine<M> {
             let mut memory = self.world.weak().memory(state);
             let number = state.get(self.world.queues[queue][at as usize]);
             let view = memory.posted.remove(&(queue, at as usize));
-            if let (Some(posted), Some(view)) = (self.world.posted(number), view) {
-                for cache in posted.caches {
-                    self.raise(&mut memory, cache, posted.pages, &view);
+            // Descriptors that write have no meaning here and are refused.
+            if let (Some(Descriptor::Invalidate { caches, pages, .. }), Some(view)) =
+                (self.world.posted(number), view)
+            {
+                for cache in caches {
+                    self.raise(&mut memory, cache, pages, &view);
                 }
             }
             let moved = std::mem::take(&mut memory.posted).into_iter();
@@ -88,6 +96,7 @@ impl<M: Mmu> Machine<M> {
         self.mmu.access(world, state, thread, page, access.writes(), &mut |answer| match answer {
             Answer::Frame(frame) => frames |= 1 << frame,
             Answer::Fault => faults = true,
+            Answer::Marks(..) | Answer::Owes(_) => unreachable!("`hw_dirty` is refused"),
         });
         let cache = shape.agents[thread].cache;
         let machine = world.target == Target::Machine;

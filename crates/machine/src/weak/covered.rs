@@ -4,7 +4,7 @@ use shootdown_litmus::primitives::LockOp;
 use shootdown_litmus::program::ContractKind;
 use shootdown_step::{EntryAt, Lowered, Op, Site};
 
-use crate::setting::Setting;
+use crate::setting::{Drain, HwDirty, Setting};
 
 /// What `ra` cannot answer, and where.
 ///
@@ -20,7 +20,11 @@ pub fn covered<'l>(
         (shape.two_levels, "two levels of page tables"),
         (!shape.contexts.is_empty(), "contexts and their tags"),
         (shape.caches.iter().any(|cache| cache.noncoherent), "walkers that do not snoop"),
-        (!setting.drain, "an invalidation that is complete before what it waits for (`drain`)"),
+        (
+            setting.drain != Drain::Yes,
+            "an invalidation that is complete before what it waits for (`drain`)",
+        ),
+        (setting.hw_dirty != HwDirty::No, "hardware that writes entries (`hw_dirty`)"),
         (setting.cache_nonpresent, "absent entries that are cached (`cache_nonpresent`)"),
         (setting.fault_invalidates, "faults that drop entries (`fault_invalidates`)"),
     ];
@@ -97,6 +101,8 @@ fn knows(op: &Op) -> bool {
         | Op::Leave { .. }
         | Op::GraceStart { .. }
         | Op::GraceWait { .. }
+        | Op::Dirty { .. }
+        | Op::MoveMarks { .. }
         | Op::Unpin { .. }
         | Op::Pinned { .. }
         | Op::LoadRoot { .. }
@@ -104,6 +110,9 @@ fn knows(op: &Op) -> bool {
         | Op::FlushContext { .. }
         | Op::WriteBack { .. }
         | Op::SetChildEntry { .. }
+        | Op::Flags { .. }
+        | Op::ExchangeEntry { .. }
+        | Op::PostWrite { .. }
         | Op::Life { .. }
         | Op::EntryOfTable { .. }
         | Op::Populate { .. }

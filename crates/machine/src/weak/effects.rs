@@ -91,7 +91,8 @@ impl<M: Mmu> Machine<M> {
                 self.changes(thread, world.softs[*soft][page], next, memory, false)?;
             }
             Op::SoftZap { soft, range } => {
-                let pages = self.pages(state, thread, range);
+                let start = self.value(state, thread, &range.start);
+                let pages = shape.pages_between(start, self.value(state, thread, &range.end));
                 for (page, slot) in world.softs[*soft].iter().enumerate() {
                     if pages >> page & 1 != 0 {
                         self.changes(thread, *slot, next, memory, true)?;

@@ -244,7 +244,12 @@ impl<M: Mmu> Machine<M> {
         for (location, slot) in weak.slots.iter().enumerate() {
             state.set(*slot, memory.value(location));
         }
+        let shape = self.world.shape();
         self.mmu.refill(&self.world, state, &|cache, page| {
+            // A table that no CPU loads is in no TLB of theirs.
+            if shape.caches[root(shape, cache)].source == Source::Nothing {
+                return Vec::new();
+            }
             weak.found(&memory, cache, page).map(|message| message.value).collect()
         });
         state.set(weak.number, weak.memories.number(memory));

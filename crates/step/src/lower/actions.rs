@@ -2,7 +2,7 @@
 
 use shootdown_litmus::primitives::{
     Action, Fence, FlushScope, Level, LockClass, LockOp, Notify, Order, Primitive, ReaderOp,
-    Readers, Tag, Write,
+    Readers, Tag, UseMark, Write,
 };
 use shootdown_litmus::program::{Arg, FieldId, Place, PlaceKind};
 use shootdown_litmus::{Name, Span, Type};
@@ -12,7 +12,7 @@ use super::objects::Walk;
 use super::{Binding, Builder, Cursor, Env, Result, Target, sum, unsupported};
 use crate::code::Node;
 use crate::expr::{Expr, Reg};
-use crate::op::{Access, EntryAt, LockAt, Op, Range};
+use crate::op::{Access, DirtyAct, EntryAt, LockAt, Op, Range};
 use crate::shape::{ObjectShape, ReaderDomain};
 use crate::value;
 
@@ -84,6 +84,7 @@ impl Builder<'_, '_> {
                 Ok(())
             }
             Action::Reader(whose, op) => self.readers(at, whose, op, call),
+            Action::PostWrite => self.post_write(at, env, call),
             Action::Life(op) => {
                 self.life(at, op, call.value(0), span, &call.name);
                 Ok(())
@@ -100,6 +101,8 @@ impl Builder<'_, '_> {
             | Action::SetEntry(..)
             | Action::WriteProtectEntry(_)
             | Action::SetAccessFlags(_)
+            | Action::TestAndClear(..)
+            | Action::ExchangeEntry(_)
             | Action::Populate
             | Action::TableEntry => self.entry(at, env, row, call),
             Action::MakeEntry(_)
@@ -108,6 +111,7 @@ impl Builder<'_, '_> {
             | Action::AskEntry(..)
             | Action::SameEntry(_)
             | Action::EntryPage(_)
+            | Action::PageIndex
             | Action::Same
             | Action::Bound(_)
             | Action::Nothing => {
@@ -148,6 +152,24 @@ impl Builder<'_, '_> {
         if full && self.cx.dials.model.orders(Fence::Full) {
             self.step(at, Op::Fence(Fence::Full), call.span, &call.name);
         }
+        Ok(())
+    }
+
+    /// A descriptor that tells by a word that the queue has come to it.
+    fn post_write(&mut self, at: &mut Cursor, env: &Env, call: Call<'_>) -> Result<()> {
+        let ObjectShape::Queue(queue) = self.object(&call.value(0), call.span)? else {
+            return unsupported("this is not a queue", call.span);
+        };
+        let Some(place) = call.place else {
+            return unsupported("a descriptor that writes nowhere", call.span);
+        };
+        let (pointer, index) = self.pointer(env, place)?;
+        let word = sum(pointer, index).constant().map(|address| address - value::WORD_BASE);
+        let Some(word) = word.and_then(|word| usize::try_from(word).ok()) else {
+            return unsupported("a word that is chosen while the test runs", call.span);
+        };
+        let op = Op::PostWrite { queue, word, value: call.value(1) };
+        self.step(at, op, call.span, &call.name);
         Ok(())
     }
 
@@ -390,6 +412,21 @@ impl Builder<'_, '_> {
                 self.step(at, Op::WriteProtectEntry { entry: entry(level) }, span, &name);
                 Ok(())
             }
+            Action::TestAndClear(level, mark) => {
+                let flags = match mark {
+                    UseMark::Dirty => value::entry::DIRTY,
+                    UseMark::Young => value::entry::YOUNG,
+                };
+                let op = Op::Flags { into, entry: entry(level), clears: flags, sets: 0 };
+                self.step(at, op, span, &name);
+                Ok(())
+            }
+            Action::ExchangeEntry(level) => {
+                let (entry, value) = (entry(level), call.value(1));
+                let op = Op::ExchangeEntry { into, entry, expected: None, value };
+                self.step(at, op, span, &name);
+                Ok(())
+            }
             Action::SetAccessFlags(level) => {
                 let op = Op::SetAccessFlags { into, entry: entry(level), value: call.value(1) };
                 self.step(at, op, span, &name);
@@ -533,6 +570,11 @@ impl Builder<'_, '_> {
             ),
             Action::EntryPage(_) => Expr::EntryPage(first()),
             Action::Same => call.value(0),
+            Action::PageIndex => Expr::Binary(
+                shootdown_litmus::program::BinaryOp::Subtract,
+                first(),
+                Box::new(Expr::Const(value::address_of_page(0))),
+            ),
             Action::Bound(false) => Expr::Const(value::address_of_page(0)),
             Action::Bound(true) => self.last_address(),
             _ => Expr::Const(0),
@@ -570,6 +612,22 @@ impl Builder<'_, '_> {
                 Op::PageRead { into, page: call.value(0), index: call.value(1) }
             }
             Action::PageCount => Op::PageCount { into, page: call.value(0) },
+            Action::MarkDirty
+            | Action::UnmarkDirty
+            | Action::IsMarked
+            | Action::WriteOut
+            | Action::GiveUp { .. } => {
+                let act = match action {
+                    Action::MarkDirty => DirtyAct::Mark,
+                    Action::UnmarkDirty => DirtyAct::Unmark,
+                    Action::IsMarked => DirtyAct::Ask,
+                    Action::WriteOut => DirtyAct::WriteOut,
+                    Action::GiveUp { for_good } => DirtyAct::GiveUp(for_good),
+                    _ => unreachable!("these are the actions above"),
+                };
+                Op::Dirty { into, page: call.value(0), act }
+            }
+            Action::MoveMarks => Op::MoveMarks { to: call.value(0), from: call.value(1) },
             Action::Pinned => Op::Pinned { into, page: call.value(0) },
             Action::Unpin => {
                 self.step(at, Op::Unpin { page: call.value(0) }, span, &name);
@@ -602,6 +660,20 @@ impl Builder<'_, '_> {
                 } else {
                     let rights = call.values.get(3).cloned().unwrap_or(Expr::Const(3));
                     Op::SoftInstall { soft, address: call.value(1), page: call.value(2), rights }
+                }
+            }
+            Action::SoftRead | Action::SoftSet | Action::SoftExchange | Action::SoftHide => {
+                let ObjectShape::Soft(soft) = self.object(&call.value(0), span)? else {
+                    return unsupported("this is not a software TLB", span);
+                };
+                let (entry, new) = (EntryAt::Soft(soft, call.value(1)), call.value(2));
+                match action {
+                    Action::SoftRead => Op::ReadEntry { into, entry },
+                    Action::SoftSet => Op::SetEntry { entry, value: new },
+                    Action::SoftHide => {
+                        Op::Flags { into, entry, clears: 0, sets: value::entry::INVALID }
+                    }
+                    _ => Op::ExchangeEntry { into, entry, expected: None, value: new },
                 }
             }
             Action::FlushTlb(_) | Action::FlushTag => {
@@ -818,6 +890,18 @@ fn touches_tables(row: &Primitive) -> bool {
             | Action::SetEntry(..)
             | Action::WriteProtectEntry(_)
             | Action::SetAccessFlags(_)
+            | Action::TestAndClear(..)
+            | Action::ExchangeEntry(_)
+            | Action::MarkDirty
+            | Action::UnmarkDirty
+            | Action::IsMarked
+            | Action::WriteOut
+            | Action::GiveUp { .. }
+            | Action::MoveMarks
+            | Action::SoftRead
+            | Action::SoftSet
+            | Action::SoftHide
+            | Action::SoftExchange
             | Action::Populate
             | Action::ForkEntry
             | Action::SetChildEntry

@@ -27,6 +27,11 @@ impl Builder<'_, '_> {
             if let (Binding::Value(value), Binding::Value(Expr::Reg(reg))) =
                 (argument, &env.locals[index])
             {
+                let narrow = function.body.locals[index].narrow;
+                let value = match narrow {
+                    Some(narrow) => super::wrapped(narrow, value),
+                    None => value,
+                };
                 self.set(at, *reg, value);
             }
         }

@@ -34,7 +34,16 @@ impl Builder<'_, '_> {
                     Access::Store(_, value) => {
                         self.step(at, Op::SetEntry { entry, value }, span, &name)
                     }
-                    _ => return unsupported("an atomic operation on an entry", span),
+                    Access::Exchange(value, _) => {
+                        let op = Op::ExchangeEntry { into, entry, expected: None, value };
+                        self.step(at, op, span, &name)
+                    }
+                    Access::CompareExchange(expected, value, _) => {
+                        let expected = Some(expected);
+                        let op = Op::ExchangeEntry { into, entry, expected, value };
+                        self.step(at, op, span, &name)
+                    }
+                    _ => return unsupported("arithmetic on an entry", span),
                 };
                 Ok(())
             }

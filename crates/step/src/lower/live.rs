@@ -413,7 +413,9 @@ pub(super) fn operands_mut(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         each(&mut range.end);
     };
     let entry = |entry: &mut EntryAt, each: &mut dyn FnMut(&mut Expr)| match entry {
-        EntryAt::Lower(pointer) | EntryAt::Upper(pointer) => each(pointer),
+        EntryAt::Lower(pointer) | EntryAt::Upper(pointer) | EntryAt::Soft(_, pointer) => {
+            each(pointer)
+        }
     };
     match op {
         Op::Access { pointer, index, access, .. } => {
@@ -439,10 +441,11 @@ pub(super) fn operands_mut(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         | Op::PutPage { page }
         | Op::ClearPage { page }
         | Op::PageCount { page, .. }
+        | Op::Dirty { page, .. }
         | Op::Unpin { page }
         | Op::Pinned { page, .. }
         | Op::GatherPage { page } => each(page),
-        Op::CopyPage { to, from } => {
+        Op::CopyPage { to, from } | Op::MoveMarks { to, from } => {
             each(to);
             each(from);
         }
@@ -471,8 +474,14 @@ pub(super) fn operands_mut(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
         Op::EntryLock { entry: at, .. }
         | Op::ReadEntry { entry: at, .. }
         | Op::ClearEntry { entry: at, .. }
+        | Op::Flags { entry: at, .. }
         | Op::WriteBack { entry: at }
         | Op::WriteProtectEntry { entry: at } => entry(at, each),
+        Op::ExchangeEntry { entry: at, expected, value, .. } => {
+            entry(at, each);
+            expected.iter_mut().for_each(&mut *each);
+            each(value);
+        }
         Op::SetEntry { entry: at, value } | Op::SetAccessFlags { entry: at, value, .. } => {
             entry(at, each);
             each(value);
@@ -481,6 +490,7 @@ pub(super) fn operands_mut(op: &mut Op, each: &mut dyn FnMut(&mut Expr)) {
             each(entry);
             each(table);
         }
+        Op::PostWrite { value, .. } => each(value),
         Op::FreeTable { table } => each(table),
         Op::FlushCpu { range: at, .. } | Op::FlushContext { range: at, .. } => {
             if let Some(at) = at {
@@ -554,6 +564,9 @@ fn slots(op: &mut Op) -> Vec<&mut Option<Reg>> {
         | Op::SamePages { into, .. }
         | Op::PageRead { into, .. }
         | Op::PageCount { into, .. }
+        | Op::Dirty { into, .. }
+        | Op::Flags { into, .. }
+        | Op::ExchangeEntry { into, .. }
         | Op::Pinned { into, .. }
         | Op::Choose { into, .. }
         | Op::EntryOfTable { into, .. }

@@ -25,7 +25,7 @@ use shootdown_litmus::program::{
     Body, Expr as TextExpr, ExprKind, FieldId, Function, FunctionId, GlobalId, GlobalKind, OpKind,
     Place, PlaceKind,
 };
-use shootdown_litmus::{Name, Program, Span, Type};
+use shootdown_litmus::{Name, Narrow, Program, Span, Type};
 
 use crate::code::{ContractCall, Node, NodeId, Refusal, Site, ThreadCode, Variable};
 use crate::expr::{Expr, Reg};
@@ -152,6 +152,7 @@ fn objects(shape: &mut Shape, contracts: &mut [ContractCall]) {
                 references: 0,
                 immortal: false,
                 owner: None,
+                kept: crate::shape::Kept::Nowhere,
                 site: Some(usize::MAX),
             });
         }
@@ -199,6 +200,8 @@ impl Lowering<'_> {
                     | Action::SetEntry(Level::Pmd, _)
                     | Action::ReadEntry(Level::Pmd)
                     | Action::WriteProtectEntry(Level::Pmd)
+                    | Action::TestAndClear(Level::Pmd, _)
+                    | Action::ExchangeEntry(Level::Pmd)
                     | Action::WriteBack(Level::Pmd)
                     | Action::ClearEntry { level: Level::Pmd, .. }
             )
@@ -431,6 +434,10 @@ impl<'l, 'p> Builder<'l, 'p> {
         for (at, local) in body.locals.iter().enumerate() {
             let binding = match arguments.next() {
                 Some(Binding::Value(value)) => {
+                    let value = match local.narrow {
+                        Some(narrow) => wrapped(narrow, value),
+                        None => value,
+                    };
                     // A parameter that is never assigned is its argument.
                     let assigned = at >= body.parameters || assigns(body, at);
                     match value {
@@ -563,11 +570,27 @@ impl<'l, 'p> Builder<'l, 'p> {
                     continue;
                 }
             }
+            self.wrap_result(&mut at, body, &env, &op.kind);
             let next = starts.get(index + 1).copied().unwrap_or(after);
             self.read_fields(&mut at);
             self.nodes[at] = Node::Jump(next);
         }
         Ok(starts.first().copied().unwrap_or(after))
+    }
+
+    /// A narrow local keeps the lowest bits of what was put into it.
+    fn wrap_result(&mut self, at: &mut Cursor, body: &Body, env: &Env, op: &OpKind) {
+        let into = match op {
+            OpKind::Set { local, .. } | OpKind::Load { into: local, .. } => Some(*local),
+            OpKind::Primitive { into, .. } | OpKind::Call { into, .. } => *into,
+            _ => None,
+        };
+        if let Some(local) = into
+            && let Some(narrow) = body.locals[local.index()].narrow
+            && let Binding::Value(Expr::Reg(reg)) = env.locals[local.index()]
+        {
+            self.set(at, reg, wrapped(narrow, Expr::Reg(reg)));
+        }
     }
 
     fn argument(&mut self, env: &Env, value: &TextExpr) -> Result<Binding> {
@@ -737,6 +760,19 @@ fn sum(left: Expr, right: Expr) -> Expr {
         return left;
     }
     Expr::Binary(BinaryOp::Add, Box::new(left), Box::new(right)).folded()
+}
+
+/// A number as a narrow type holds it.
+fn wrapped(narrow: Narrow, value: Expr) -> Expr {
+    use shootdown_litmus::program::BinaryOp as B;
+    let step = |op, left: Expr, number| {
+        Expr::Binary(op, Box::new(left), Box::new(Expr::Const(number))).folded()
+    };
+    let low = step(B::And, value, narrow.mask());
+    match narrow.sign() {
+        0 => low,
+        sign => step(B::Subtract, step(B::Xor, low, sign), sign),
+    }
 }
 
 fn unsupported<T>(why: impl Into<String>, span: Span) -> Result<T> {
