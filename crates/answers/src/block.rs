@@ -4,7 +4,8 @@ use shootdown_litmus::Program;
 use shootdown_litmus::program::Quantifier;
 use shootdown_machine::outcome::{holds, name, value_name};
 
-use crate::check::{Explored, Subject};
+use crate::check::Subject;
+use crate::explored::Explored;
 use crate::verdict::Block;
 
 /// The block of a test that was explored.
@@ -44,7 +45,7 @@ pub(crate) fn block(subject: &Subject, explored: &Explored) -> Block {
     block.others = others.len() as u64;
     let quantifier =
         program.condition.as_ref().map_or(Quantifier::Forall, |condition| condition.quantifier);
-    let complete = crate::check::incomplete(&explored.found).is_none();
+    let complete = crate::explored::incomplete(&explored.found).is_none();
     block.validated = match quantifier {
         Quantifier::Exists | Quantifier::Final if block.satisfying > 0 => Some(true),
         Quantifier::NotExists if block.satisfying > 0 => Some(false),

@@ -6,31 +6,25 @@
 //! it. If there are several, a second search finds a shortest run to each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use shootdown_explore::{Options, Outcome, Stop};
 use shootdown_litmus::program::ContractKind;
 use shootdown_litmus::{Diagnostics, Program, Sources, Span, Variant};
-use shootdown_machine::ideal::Ideal;
 use shootdown_machine::machine::Machine;
-use shootdown_machine::model::{self, Found, Run, failed_of, search};
-use shootdown_machine::outcome::{self, Observable};
+use shootdown_machine::model::{self, Run};
+use shootdown_machine::outcome;
 use shootdown_machine::sets::Sets;
 use shootdown_machine::setting::{Drain, HwDirty, Setting};
-use shootdown_machine::state::State;
 use shootdown_machine::weak;
-use shootdown_machine::world::{Failed, World};
 use shootdown_step::{Lowered, MemoryModel, Shape, Target, lower};
 
 use crate::block::block;
-use crate::classify::{Ends, Named, name_outcome};
+use crate::explored::{Explored, Wanted, explore, incomplete};
+use crate::findings::{Verdicts, property_name};
 use crate::judge::judge;
 use crate::request::Request;
-use crate::shorten::shorten;
-use crate::story::Story;
 use crate::timeline::Place;
-use crate::verdict::{BreakingStep, Checked, Search, Status, Verdict, Violation};
+use crate::verdict::{Checked, Search, Status, Verdict};
 
 /// Obligations and errors in the order in which they are reported.
 pub const CODES: [&str; 18] = [
@@ -53,11 +47,6 @@ pub const CODES: [&str; 18] = [
     "warning",
     "page",
 ];
-
-/// Distinct wrong ends that are each given a run of their own, at most.
-const MOST_ENDS: usize = 24;
-/// The first property for those.
-const FIRST_END: u32 = 32;
 
 /// A test that is ready to be explored.
 pub struct Subject {
@@ -221,143 +210,6 @@ fn unordered_device(program: &Program) -> Option<Span> {
     })
 }
 
-/// What the two searches have found.
-pub(crate) struct Explored {
-    pub(crate) machine: Machine<Sets>,
-    pub(crate) found: Found,
-    pub(crate) ideal_states: u64,
-    pub(crate) ideal_stopped: Option<String>,
-    pub(crate) ends: Ends,
-    /// What the condition looks at.
-    pub(crate) shown: Vec<Observable>,
-    pub(crate) options: Options,
-}
-
-/// What a search is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// A run to everything that is violated.
-    Runs,
-    /// What is violated, and runs to ends that ideal memory lacks: they say what.
-    Codes,
-    /// A run to an end that ideal memory lacks.
-    WrongEnd,
-}
-
-/// Explores a test. If another one has the same ideal memory and was explored
-/// in the same way, that need not be done again.
-pub(crate) fn explore(
-    subject: &Subject,
-    request: &Request,
-    wanted: Wanted,
-    known: Option<(&Subject, &Explored)>,
-) -> Explored {
-    let mut options = request.options();
-    let compared = outcome::compared(&subject.lowered, &subject.ideal);
-    let mut allowed = BTreeSet::new();
-    let (mut ideal_states, mut ideal_stopped) = (0, None);
-    let known = known.filter(|(other, explored)| {
-        other.ideal == subject.ideal
-            && other.refusal.is_none()
-            && explored.ends.compared == compared
-    });
-    if let Some((_, explored)) = known.filter(|_| subject.refusal.is_none()) {
-        ideal_states = explored.ideal_states;
-        ideal_stopped.clone_from(&explored.ideal_stopped);
-        allowed.clone_from(&explored.ends.allowed);
-    } else if subject.refusal.is_none() {
-        let (world, slots) = World::new(subject.ideal.clone(), Target::Ideal, subject.setting);
-        let ideal = Machine::new(world, slots, Ideal::default());
-        let found = search(&ideal, &options, &|_| 0, &|state| {
-            outcome::comparable(&ideal, state, &compared)
-        });
-        ideal_states = found.states;
-        ideal_stopped = incomplete(&found);
-        allowed = found.ends;
-    }
-    let shown = outcome::shown(&subject.program, &subject.lowered);
-    let (world, slots) = World::new(subject.lowered.clone(), Target::Machine, subject.setting);
-    let mut machine = Machine::new(world, slots, Sets::default());
-    if request.renumber {
-        let looked_at = shown.iter().chain(&compared).filter_map(|what| match what {
-            Observable::Word(word) => Some(*word),
-            _ => None,
-        });
-        machine = machine.renumbering(&looked_at.collect());
-    }
-    let ends = Ends { compared, allowed };
-    let judges = subject.refusal.is_none() && ideal_stopped.is_none();
-    let wrong = |state: &State| -> u64 {
-        if !judges {
-            return 0;
-        }
-        let mut wrong = false;
-        // A representative stands for every naming of equal threads.
-        machine.orbit(state, &mut |state| wrong |= !ends.allows(&machine, state));
-        u64::from(wrong) << model::OUTCOME
-    };
-    match wanted {
-        Wanted::Runs => options.trapped = true,
-        Wanted::Codes => {
-            options.trapped = true;
-            options.witnessed = 1 << model::OUTCOME;
-        }
-        Wanted::WrongEnd => {
-            options.first_violation_only = true;
-            options.properties = 1 << model::OUTCOME;
-        }
-    }
-    let keep = |state: &State| {
-        let mut list: Vec<i64> =
-            shown.iter().map(|what| outcome::observe(&machine, state, *what)).collect();
-        list.extend(outcome::comparable(&machine, state, &ends.compared));
-        list
-    };
-    let found = search(&machine, &options, &wrong, &keep);
-    Explored { found, ideal_states, ideal_stopped, ends, shown, options, machine }
-}
-
-/// Why a search did not cover everything.
-pub(crate) fn incomplete(found: &Found) -> Option<String> {
-    let cut = |why: Failed| {
-        (0..u64::BITS).any(|bit| found.broken >> bit & 1 != 0 && failed_of(bit) == Some(why))
-    };
-    stopped(found.outcome, found.states).or_else(|| {
-        if cut(Failed::Frames) {
-            Some("some runs need more pages than a place that allocates has".to_owned())
-        } else if cut(Failed::Stores) {
-            Some("some runs keep more stores to one word than are told apart".to_owned())
-        } else if cut(Failed::Unordered) {
-            Some("some runs change an entry twice and nothing orders the two under ra".to_owned())
-        } else if cut(Failed::Endless) {
-            Some(
-                "some runs loop without a step that others can see, or meet too large a number"
-                    .to_owned(),
-            )
-        } else {
-            None
-        }
-    })
-}
-
-/// Why a search did not come to an end.
-pub(crate) fn stopped(outcome: Outcome, states: u64) -> Option<String> {
-    match outcome {
-        Outcome::Limit { stop, complete_to_depth } => {
-            let what = match stop {
-                Stop::States => "states",
-                Stop::Bytes => "memory",
-                Stop::Time => "time",
-                Stop::Model => "the model",
-            };
-            Some(format!(
-                "stopped by the limit on {what} at {states} states, complete to depth {complete_to_depth}"
-            ))
-        }
-        _ => None,
-    }
-}
-
 /// Checks a test.
 pub fn check(subject: &Subject, request: &Request) -> Checked {
     let begun = Instant::now();
@@ -510,259 +362,6 @@ pub(crate) fn place(program: &Program, span: Span) -> Option<Place> {
         column: at.column as u32,
         text: code.to_owned(),
     })
-}
-
-struct Verdicts<'c> {
-    subject: &'c Subject,
-    explored: &'c Explored,
-    list: BTreeMap<&'static str, Status>,
-}
-
-impl Verdicts<'_> {
-    fn add(&mut self, code: &'static str, violation: Violation) {
-        match self.list.get_mut(code) {
-            Some(Status::Violated(known)) => {
-                for step in violation.steps {
-                    if !known.steps.contains(&step) {
-                        known.steps.push(step);
-                    }
-                }
-                if violation.timeline.rows.len() < known.timeline.rows.len() {
-                    known.timeline = violation.timeline;
-                    known.why = violation.why;
-                }
-            }
-            _ => {
-                self.list.insert(code, Status::Violated(Box::new(violation)));
-            }
-        }
-    }
-
-    fn story<'r>(&'r self, run: &'r Run) -> Story<'r> {
-        Story { subject: self.subject, machine: &self.explored.machine, run }
-    }
-
-    /// What is asked of states.
-    fn violations(&mut self) {
-        let violations = self.explored.found.violations.clone();
-        for (property, run) in &violations {
-            let Some((code, why)) = property_name(*property) else { continue };
-            let violation = self.story(run).violation(code, why);
-            self.add(code, violation);
-        }
-        if let Some(run) = self.explored.found.deadlock.clone() {
-            let violation = self
-                .story(&run)
-                .violation("deadlock", "nobody can take a step, and not all are done");
-            self.add("deadlock", violation);
-        }
-        if let Some(run) = self.explored.found.trapped.clone() {
-            let violation = self.story(&run).violation("PROGRESS", "from here on no run ends");
-            self.add("PROGRESS", violation);
-        }
-    }
-
-    /// Ends that ideal memory lacks.
-    fn outcomes(&mut self) {
-        let explored = self.explored;
-        if !explored.found.violations.iter().any(|(property, _)| *property == model::OUTCOME) {
-            return;
-        }
-        let shown = explored.shown.len();
-        let wrong: BTreeSet<&[i64]> = explored
-            .found
-            .ends
-            .iter()
-            .map(|end| &end[shown..])
-            .filter(|end| !explored.ends.allowed.contains(*end))
-            .collect();
-        let wrong: Vec<&[i64]> = wrong.into_iter().take(MOST_ENDS).collect();
-        let runs: Vec<Run> = if wrong.len() <= 1 {
-            let list = &explored.found.violations;
-            list.iter().filter(|(p, _)| *p == model::OUTCOME).map(|(_, run)| run.clone()).collect()
-        } else {
-            // A run for each of them.
-            let machine = &explored.machine;
-            let which = |state: &State| {
-                let mut bits = 0;
-                machine.orbit(state, &mut |state| {
-                    let end = outcome::comparable(machine, state, &explored.ends.compared);
-                    if let Some(at) = wrong.iter().position(|wrong| *wrong == &end[..]) {
-                        bits |= 1u64 << (FIRST_END + at as u32);
-                    }
-                });
-                bits
-            };
-            let witnessed = u64::MAX << FIRST_END;
-            let options = Options { trapped: false, witnessed, ..explored.options.clone() };
-            let again = search(machine, &options, &which, &|_| Vec::new());
-            again
-                .violations
-                .into_iter()
-                .filter(|(p, _)| *p >= FIRST_END)
-                .map(|(_, run)| run)
-                .collect()
-        };
-        for run in runs {
-            let run = shorten(self.subject, &explored.machine, &run, &explored.ends);
-            let story = self.story(&run);
-            let named = name_outcome(&story, &explored.ends);
-            let Named { obligations, culprit, .. } = &named;
-            let mut timelines = Vec::new();
-            for (code, row, name) in obligations {
-                let step = BreakingStep { name: name.clone(), place: story.place_of(*row) };
-                let why = story.why(code, *row, *culprit, &named);
-                let timeline = story.timeline(Some((code, *row)), Some(&named), &why);
-                timelines.push((*code, Violation { steps: vec![step], why, timeline }));
-            }
-            if obligations.is_empty() {
-                let why =
-                    "an end that ideal memory does not have, and no obligation names it".to_owned();
-                let timeline = story.timeline(None, Some(&named), &why);
-                timelines.push(("outcome", Violation { steps: Vec::new(), why, timeline }));
-            }
-            for (code, violation) in timelines {
-                self.add(code, violation);
-            }
-        }
-    }
-
-    /// A status for everything that was not violated.
-    fn finish(mut self) -> Vec<Verdict> {
-        let incomplete = self.incomplete();
-        let mut verdicts = Vec::new();
-        for code in CODES {
-            let status = match self.list.remove(code) {
-                Some(status) => status,
-                None => match self.quiet(code, incomplete.as_deref()) {
-                    Some(status) => status,
-                    None => continue,
-                },
-            };
-            verdicts.push(Verdict { code, status });
-        }
-        verdicts
-    }
-
-    /// Why something that was not found may be there all the same.
-    fn incomplete(&self) -> Option<String> {
-        incomplete(&self.explored.found)
-    }
-
-    /// What is said of something that was not found. Errors that were not
-    /// found are not listed.
-    fn quiet(&self, code: &'static str, incomplete: Option<&str>) -> Option<Status> {
-        let subject = self.subject;
-        let seen = &self.explored.machine.world.seen;
-        let load = |which: &std::sync::atomic::AtomicU64| which.load(Ordering::Relaxed);
-        let (installed, freed, copied) =
-            (load(&seen.installed), load(&seen.freed), load(&seen.copied));
-        let (replaced, accessed, events) =
-            (load(&seen.replaced), load(&seen.accessed), load(&seen.events));
-        let later = |what: &str| Some(Status::NotCovered(format!("{what} is not modelled")));
-        let contracts = || -> Option<Status> {
-            let (why, span) = subject.refusal.as_ref()?;
-            Some(Status::NotCovered(format!(
-                "no contract given: {why} ({})",
-                subject.program.files.locate(*span)
-            )))
-        };
-        let no = |why: &str| Some(Status::NotExercised(why.to_owned()));
-        let status = match code {
-            "FREE" if freed & installed == 0 => return no("no page that was mapped is freed"),
-            "NEW" | "COPY" => {
-                if let Some(status) = contracts() {
-                    return Some(status);
-                }
-                if self.explored.ideal_stopped.is_some() {
-                    let why = self.explored.ideal_stopped.clone().unwrap_or_default();
-                    return Some(Status::Unknown(format!("ideal memory: {why}")));
-                }
-                if code == "NEW" && replaced & accessed == 0 {
-                    return no("no page gets another frame while a thread accesses it");
-                }
-                if code == "COPY" && copied & installed == 0 {
-                    return no("no page that was mapped is copied or compared");
-                }
-                Status::Clean
-            }
-            "TABLE" if events & 2 == 0 => return no("no table is given back"),
-            "CLEAN" if !self.explored.machine.world.tracks_dirty => {
-                return no("nothing tracks which pages are dirty");
-            }
-            "CLEAN" if events & 16 == 0 => return no("no page that is kept elsewhere is written"),
-            "LIFETIME" if events & 8 == 0 => return no("no object is freed"),
-            "RECLAIM" => return later("reclaim"),
-            "RETURN" if events & 1 == 0 => return no("no function that revokes something returns"),
-            "REST" if events & 4 == 0 => return no("no table changes"),
-            "PROGRESS" if !self.can_fault() => return no("nothing faults and nothing loops"),
-            "FREE" | "TABLE" | "RETURN" | "REST" | "PROGRESS" | "CLEAN" | "LIFETIME" => {
-                Status::Clean
-            }
-            // An error or a wrong end that was not found.
-            _ => return None,
-        };
-        Some(match incomplete {
-            Some(why) => Status::Unknown(why.to_owned()),
-            None => status,
-        })
-    }
-
-    /// Whether a thread has a way back: a fault that is tried again, or a loop.
-    fn can_fault(&self) -> bool {
-        self.subject.lowered.threads.iter().any(|code| {
-            code.nodes.iter().any(|node| match node {
-                shootdown_step::Node::Step { fault, .. } => fault.is_some(),
-                shootdown_step::Node::Branch { .. } => true,
-                _ => false,
-            })
-        })
-    }
-}
-
-/// The code of a property of states, and what it means. Ends have none of their
-/// own.
-fn property_name(property: u32) -> Option<(&'static str, &'static str)> {
-    Some(match property {
-        model::FREE => ("FREE", "a free page can still be reached"),
-        model::RETURN => ("RETURN", "a translation outlives the return of what revoked it"),
-        model::REST => ("REST", "when all is quiet a TLB grants what its table does not"),
-        model::CLEAN => ("CLEAN", "a write is lost: nobody knows that the page is dirty"),
-        model::PROGRESS => ("PROGRESS", "an access that the table grants may fault for ever"),
-        model::OUTCOME => return None,
-        other => match failed_of(other)? {
-            // Not a finding: what lies behind was not searched.
-            Failed::Frames | Failed::Endless | Failed::Stores | Failed::Unordered => return None,
-            failed => failed_name(failed),
-        },
-    })
-}
-
-/// The code of an error, and what it means.
-fn failed_name(failed: Failed) -> (&'static str, &'static str) {
-    match failed {
-        Failed::Undefined => ("undefined", "a word that nobody wrote is read"),
-        Failed::Sleep => (
-            "sleep",
-            "this may sleep, and a spin lock is held, an RCU section open, or interrupts are off",
-        ),
-        Failed::Unlock => (
-            "unlock",
-            "a lock is dropped that is not held, or never dropped, or so a section of readers",
-        ),
-        Failed::Range => ("range", "range_start and range_end do not pair"),
-        Failed::Warning => ("warning", "a condition that must not hold holds"),
-        Failed::Page => ("page", "a pointer leads nowhere, or to a page that is free"),
-        Failed::NestedFault => ("page", "a fault inside of its own handler"),
-        Failed::Frames | Failed::Endless | Failed::Stores | Failed::Unordered => {
-            ("limit", "not everything was searched")
-        }
-        Failed::Table => ("TABLE", "a table is given back and a cache still leads to it"),
-        Failed::Lifetime => ("LIFETIME", "an object is used that does not exist"),
-        Failed::Walk => {
-            ("TABLE", "a table is given back, and software that walks it reads it later")
-        }
-    }
 }
 
 /// Contracts that take something away.

@@ -4,7 +4,8 @@ use std::num::NonZero;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::check::{Explored, Subject, codes, place, prepare};
+use crate::check::{Subject, codes, place, prepare};
+use crate::explored::Explored;
 use crate::mutate::{Mutation, mutations};
 use crate::request::Request;
 use crate::verdict::Guard;

@@ -9,6 +9,8 @@ pub mod check;
 pub mod classify;
 pub mod decision;
 pub mod explain;
+mod explored;
+mod findings;
 mod guards;
 pub mod judge;
 mod library;

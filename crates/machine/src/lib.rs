@@ -11,6 +11,7 @@ pub mod contracts;
 mod dirty;
 pub mod ideal;
 pub mod lives;
+mod locks;
 pub mod machine;
 pub mod mmu;
 pub mod model;

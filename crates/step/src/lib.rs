@@ -9,6 +9,7 @@
 //! Program -> lower -> Lowered { shape, threads, contracts }
 //! ```
 
+mod agents;
 mod code;
 mod expr;
 mod lower;

@@ -1,36 +1,32 @@
 //! The primitives: what each row of the table is in steps.
 
 use shootdown_litmus::primitives::{
-    Action, Fence, FlushScope, Level, LockClass, LockOp, Notify, Order, Primitive, ReaderOp,
-    Readers, Tag, UseMark, Write,
+    Action, Fence, FlushScope, Level, LockOp, Notify, Order, Primitive, Tag, Write,
 };
-use shootdown_litmus::program::{Arg, FieldId, Place, PlaceKind};
+use shootdown_litmus::program::{Arg, Place, PlaceKind};
 use shootdown_litmus::{Name, Span, Type};
 
 use super::faults::{self, Fault, Faulter};
 use super::objects::Walk;
-use super::{Binding, Builder, Cursor, Env, Result, Target, sum, unsupported};
+use super::{Builder, Cursor, Env, Result, Target, sum, unsupported};
 use crate::code::Node;
 use crate::expr::{Expr, Reg};
-use crate::op::{Access, DirtyAct, EntryAt, LockAt, Op, Range};
-use crate::shape::{ObjectShape, ReaderDomain};
+use crate::op::{Access, DirtyAct, EntryAt, Op, Range};
+use crate::shape::ObjectShape;
 use crate::value;
 
-/// Ways that one choice has, at most.
-const MOST_WAYS: u32 = 16;
-
 /// The arguments of a call, evaluated.
-struct Call<'a> {
-    values: Vec<Expr>,
-    place: Option<&'a Place>,
-    out: Option<&'a Place>,
-    into: Option<Reg>,
-    span: Span,
-    name: Name,
+pub(super) struct Call<'a> {
+    pub(super) values: Vec<Expr>,
+    pub(super) place: Option<&'a Place>,
+    pub(super) out: Option<&'a Place>,
+    pub(super) into: Option<Reg>,
+    pub(super) span: Span,
+    pub(super) name: Name,
 }
 
 impl Call<'_> {
-    fn value(&self, index: usize) -> Expr {
+    pub(super) fn value(&self, index: usize) -> Expr {
         self.values.get(index).cloned().unwrap_or(Expr::Const(0))
     }
 }
@@ -173,88 +169,6 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
-    fn lock(
-        &mut self,
-        at: &mut Cursor,
-        class: LockClass,
-        op: LockOp,
-        call: Call<'_>,
-    ) -> Result<()> {
-        let lock = match class {
-            LockClass::Spin | LockClass::Mutex => LockAt::Pointer(call.value(0)),
-            LockClass::Mmap => {
-                let space = call.value(0).constant().unwrap_or(0);
-                let space = usize::try_from(space - 1).unwrap_or(self.space);
-                LockAt::Mmap(space)
-            }
-            LockClass::Page => LockAt::Page(call.value(0)),
-            LockClass::Rmap => LockAt::Rmap(call.value(0)),
-        };
-        self.step(at, Op::Lock { into: call.into, lock, class, op }, call.span, &call.name);
-        Ok(())
-    }
-
-    fn interrupts(&mut self) -> usize {
-        self.cx.shape.readers(ReaderDomain::Interrupts)
-    }
-
-    fn readers(
-        &mut self,
-        at: &mut Cursor,
-        whose: Readers,
-        op: ReaderOp,
-        call: Call<'_>,
-    ) -> Result<()> {
-        let domain = match whose {
-            Readers::Rcu => ReaderDomain::Rcu,
-            Readers::Interrupts => ReaderDomain::Interrupts,
-            Readers::Srcu => {
-                let lock = call.value(0).constant().and_then(|at| usize::try_from(at - 1).ok());
-                match lock.filter(|lock| *lock < self.cx.shape.locks.len()) {
-                    Some(lock) => ReaderDomain::Srcu(lock),
-                    None => {
-                        let why = "an `srcu_struct` that is chosen while the test runs";
-                        return unsupported(why, call.span);
-                    }
-                }
-            }
-        };
-        let readers = self.cx.shape.readers(domain);
-        match op {
-            ReaderOp::Enter => {
-                let op = Op::Enter { into: call.into, readers };
-                self.step(at, op, call.span, &call.name);
-            }
-            ReaderOp::Leave => {
-                self.step(at, Op::Leave { readers }, call.span, &call.name);
-            }
-            ReaderOp::Synchronize => self.grace(at, readers, None, call.span, &call.name),
-        }
-        Ok(())
-    }
-
-    /// Waits for readers that are inside now.
-    fn grace(
-        &mut self,
-        at: &mut Cursor,
-        readers: usize,
-        space: Option<usize>,
-        span: Span,
-        name: &Name,
-    ) {
-        self.step(at, Op::GraceStart { readers, space }, span, name);
-        self.step(at, Op::GraceWait { readers }, span, name);
-    }
-
-    /// A flush that is sent as an interrupt: processors that have them off take
-    /// it when they turn them on.
-    pub(super) fn interrupt_for_flush(&mut self, at: &mut Cursor, span: Span, name: &Name) {
-        let known = self.cx.shape.readers.iter().position(|d| *d == ReaderDomain::Interrupts);
-        if let (Some(readers), true) = (known, self.cx.dials.flush_by_ipi) {
-            self.grace(at, readers, Some(self.space), span, name);
-        }
-    }
-
     /// Flushes and notifications, with the callbacks that they run.
     fn tells(&mut self, at: &mut Cursor, action: Action, call: Call<'_>) -> Result<()> {
         let (span, name) = (call.span, &call.name);
@@ -334,220 +248,6 @@ impl Builder<'_, '_> {
             self.set(at, into, Expr::Reg(refused));
         }
         Ok(())
-    }
-
-    fn entry(
-        &mut self,
-        at: &mut Cursor,
-        env: &Env,
-        row: &'static Primitive,
-        call: Call<'_>,
-    ) -> Result<()> {
-        let (span, into) = (call.span, call.into);
-        let name = call.name.clone();
-        let entry = |level: Level| match level {
-            Level::Pte => EntryAt::Lower(call.value(0)),
-            Level::Pmd => EntryAt::Upper(call.value(0)),
-        };
-        match row.action {
-            Action::MapEntry(level) => self.map_entry(at, env, level, row.has(Tag::Locks), call),
-            Action::TableEntry => {
-                let op = Op::EntryOfTable { into, table: call.value(0), address: call.value(1) };
-                self.step(at, op, span, &name);
-                Ok(())
-            }
-            Action::EntryLock(level) => {
-                let take = row.has(Tag::Locks);
-                let known = call.value(0).constant();
-                if let Some(lock) = known.and_then(|pointer| self.lock_of(level, pointer)) {
-                    if let Some(into) = into {
-                        self.set(at, into, Expr::Const(lock));
-                    }
-                    if take {
-                        let lock = LockAt::Pointer(Expr::Const(lock));
-                        let op =
-                            Op::Lock { into: None, lock, class: LockClass::Spin, op: LockOp::Lock };
-                        self.step(at, op, span, &name);
-                    }
-                    return Ok(());
-                }
-                self.step(at, Op::EntryLock { into, entry: entry(level), take }, span, &name);
-                Ok(())
-            }
-            Action::UnmapUnlock(_) => {
-                let lock = LockAt::Pointer(call.value(1));
-                let op = Op::Lock { into: None, lock, class: LockClass::Spin, op: LockOp::Unlock };
-                self.step(at, op, span, &name);
-                Ok(())
-            }
-            Action::ReadEntry(level) => {
-                self.step(at, Op::ReadEntry { into, entry: entry(level) }, span, &name);
-                Ok(())
-            }
-            Action::ClearEntry { level, flush, notify } => {
-                self.step(at, Op::ClearEntry { into, entry: entry(level) }, span, &name);
-                if flush {
-                    let (start, end) = self.range_of_entry(level, &call.value(0), span)?;
-                    self.flush_cpu(at, Some((start.clone(), end.clone())), false, span, &name)?;
-                    if notify && !self.cx.dials.cpu_flush_notifies {
-                        self.tell(at, &start, &end, span)?;
-                    }
-                }
-                Ok(())
-            }
-            Action::SetEntry(level, tells) => {
-                if tells {
-                    let (start, end) = self.range_of_entry(level, &call.value(0), span)?;
-                    self.callbacks(at, &["change_pte"], &start, &end, Some(&call.value(1)), span)?;
-                }
-                self.step(
-                    at,
-                    Op::SetEntry { entry: entry(level), value: call.value(1) },
-                    span,
-                    &name,
-                );
-                Ok(())
-            }
-            Action::WriteProtectEntry(level) => {
-                self.step(at, Op::WriteProtectEntry { entry: entry(level) }, span, &name);
-                Ok(())
-            }
-            Action::TestAndClear(level, mark) => {
-                let flags = match mark {
-                    UseMark::Dirty => value::entry::DIRTY,
-                    UseMark::Young => value::entry::YOUNG,
-                };
-                let op = Op::Flags { into, entry: entry(level), clears: flags, sets: 0 };
-                self.step(at, op, span, &name);
-                Ok(())
-            }
-            Action::ExchangeEntry(level) => {
-                let (entry, value) = (entry(level), call.value(1));
-                let op = Op::ExchangeEntry { into, entry, expected: None, value };
-                self.step(at, op, span, &name);
-                Ok(())
-            }
-            Action::SetAccessFlags(level) => {
-                let op = Op::SetAccessFlags { into, entry: entry(level), value: call.value(1) };
-                self.step(at, op, span, &name);
-                Ok(())
-            }
-            _ => {
-                let op = Op::Populate { entry: call.value(0), table: call.value(1) };
-                self.step(at, op, span, &name);
-                Ok(())
-            }
-        }
-    }
-
-    fn map_entry(
-        &mut self,
-        at: &mut Cursor,
-        env: &Env,
-        level: Level,
-        locks: bool,
-        call: Call<'_>,
-    ) -> Result<()> {
-        let address = call.value(0);
-        let page = address.constant().and_then(value::page_of_address);
-        let page = page.filter(|page| *page < self.cx.shape.pages.len());
-        let out = match call.out {
-            Some(place) => Some(self.out(env, place)?),
-            None => None,
-        };
-        let space = self.space;
-        if level == Level::Pmd {
-            let Some(page) = page else {
-                return unsupported("the upper entry of an address that is computed", call.span);
-            };
-            let block = self.cx.shape.pages[page].block;
-            let pointer = self.cx.shape.upper_pointer(space, block);
-            if let Some(into) = call.into {
-                self.set(at, into, Expr::Const(pointer));
-            }
-            return Ok(());
-        }
-        if let (Some(page), false) = (page, self.cx.shape.two_levels) {
-            // The table never changes, so the entry is known.
-            let table = self.cx.shape.first_table(space, self.cx.shape.pages[page].block);
-            let pointer = self.cx.shape.entry_pointer(table, page);
-            let lock = self.cx.shape.table_lock(table);
-            if let Some(into) = call.into {
-                self.set(at, into, Expr::Const(pointer));
-            }
-            if let Some(out) = out {
-                self.set(at, out, Expr::Const(lock));
-            }
-            if locks {
-                let lock = LockAt::Pointer(Expr::Const(lock));
-                let op = Op::Lock { into: None, lock, class: LockClass::Spin, op: LockOp::Lock };
-                self.step(at, op, call.span, &call.name);
-            }
-            return Ok(());
-        }
-        let lock = locks.then_some(out);
-        self.step(
-            at,
-            Op::MapEntry { into: call.into, address, space, lock },
-            call.span,
-            &call.name,
-        );
-        Ok(())
-    }
-
-    fn out(&mut self, env: &Env, place: &Place) -> Result<Reg> {
-        match &place.kind {
-            PlaceKind::Local(local) => match &env.locals[local.index()] {
-                Binding::Value(Expr::Reg(reg)) => Ok(*reg),
-                _ => unsupported("a lock variable that is a parameter", place.span),
-            },
-            PlaceKind::Field(record, field) => {
-                let field: FieldId = *field;
-                self.field_register(env, record, field)
-            }
-            _ => unsupported("a lock variable that is shared", place.span),
-        }
-    }
-
-    fn lock_of(&self, level: Level, pointer: i64) -> Option<i64> {
-        let shape = &self.cx.shape;
-        match level {
-            Level::Pte => shape.entry_of_pointer(pointer).map(|(table, _)| shape.table_lock(table)),
-            Level::Pmd => shape.upper_of_pointer(pointer).map(|(space, _)| shape.upper_lock(space)),
-        }
-    }
-
-    /// The addresses that an entry maps.
-    fn range_of_entry(&self, level: Level, pointer: &Expr, span: Span) -> Result<(Expr, Expr)> {
-        use shootdown_litmus::program::BinaryOp;
-        let shape = &self.cx.shape;
-        let constant = |value| Box::new(Expr::Const(value));
-        if level == Level::Pte {
-            let number = Expr::Binary(BinaryOp::Subtract, Box::new(pointer.clone()), constant(1));
-            let pages = constant(shape.pages.len().max(1) as i64);
-            let page = Expr::Binary(BinaryOp::Remainder, Box::new(number), pages);
-            let start = sum(page, Expr::Const(1)).folded();
-            return Ok((start.clone(), sum(start, Expr::Const(1)).folded()));
-        }
-        // The pointer is compared with that of each block.
-        let (mut start, mut end) = (Expr::Const(0), Expr::Const(0));
-        for (block, pages) in shape.blocks.iter().enumerate() {
-            let (first, last) = (pages[0], pages[pages.len() - 1]);
-            if last - first + 1 != pages.len() {
-                return unsupported(
-                    "pages of one table that are not declared one after the other",
-                    span,
-                );
-            }
-            let own = constant(shape.upper_pointer(self.space, block));
-            let is = Expr::Binary(BinaryOp::Equal, Box::new(pointer.clone()), own);
-            let part = |address| {
-                Expr::Binary(BinaryOp::Multiply, Box::new(is.clone()), constant(address)).folded()
-            };
-            start = sum(start, part(value::address_of_page(first)));
-            end = sum(end, part(value::address_of_page(last) + 1));
-        }
-        Ok((start.folded(), end.folded()))
     }
 
     fn pure(&mut self, at: &mut Cursor, action: Action, call: Call<'_>) {
@@ -785,30 +485,6 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
-    /// A choice is an input: an end of the machine is compared with the ends of
-    /// ideal memory that chose the same. So what was chosen is a variable of the
-    /// thread, whatever the text makes of it. Code that ideal memory does not
-    /// have (under a contract, in a handler) has to be right whichever way it
-    /// goes, and needs none.
-    fn choose(&mut self, at: &mut Cursor, call: &Call<'_>) -> Result<()> {
-        let ways = call.value(0).constant().and_then(|ways| u32::try_from(ways).ok());
-        let Some(ways) = ways.filter(|ways| (1..=MOST_WAYS).contains(ways)) else {
-            let why = format!("`choose` takes a constant from 1 to {MOST_WAYS}");
-            return unsupported(why, call.span);
-        };
-        let chosen = self.register(Type::Int);
-        let node = self.step(at, Op::Choose { into: Some(chosen), ways }, call.span, &call.name);
-        if self.promised == 0 && self.handlers.is_empty() {
-            let kept = self.register(Type::Int);
-            self.set(at, kept, Expr::Reg(chosen));
-            self.choices.push(super::Choice { node, kept, span: call.span });
-        }
-        if let Some(into) = call.into {
-            self.set(at, into, Expr::Reg(chosen));
-        }
-        Ok(())
-    }
-
     /// The caches of a TLB. Who names a tag wants them to have tags.
     fn caches(&self, tlb: &Expr, tagged: bool, span: Span) -> Result<(usize, usize)> {
         match self.object(tlb, span)? {
@@ -826,58 +502,6 @@ impl Builder<'_, '_> {
             let words = &mut self.cx.shape.words_per_frame;
             *words = (*words).max(usize::try_from(highest).unwrap_or(0).min(63) + 1);
         }
-    }
-
-    /// The frames of a place that allocates: one, and a second for the case
-    /// that the first is still in use, if the place is written out twice or in
-    /// a handler: the same access may fault again.
-    fn site(&mut self, span: Span) -> Result<usize> {
-        let thread = self.thread;
-        if let Some((site, copies)) = self.cx.sites.get_mut(&(thread, span)) {
-            *copies += 1;
-            let (site, copies) = (*site, *copies);
-            if copies == 2 {
-                self.frame_of_site(site, span)?;
-            }
-            return Ok(site);
-        }
-        let site = self.cx.sites.len();
-        self.frame_of_site(site, span)?;
-        let again = !self.handlers.is_empty();
-        if again {
-            self.frame_of_site(site, span)?;
-        }
-        self.cx.sites.insert((thread, span), (site, 1 + usize::from(again)));
-        Ok(site)
-    }
-
-    fn frame_of_site(&mut self, site: usize, span: Span) -> Result<()> {
-        let thread = &self.cx.program.threads[self.thread].name;
-        let taken = |name: &str| self.cx.shape.frames.iter().any(|frame| &*frame.name == name);
-        let mut name = format!("new.{thread}");
-        let mut number = 2;
-        while taken(&name) {
-            name = format!("new.{thread}.{number}");
-            number += 1;
-        }
-        match self.cx.shape.allocate(name, site) {
-            Some(_) => Ok(()),
-            None => unsupported(
-                format!(
-                    "more than {} pages; use fewer threads or fewer faults",
-                    value::MOST_FRAMES
-                ),
-                span,
-            ),
-        }
-    }
-
-    fn table_site(&mut self, span: Span) -> usize {
-        let shape = &mut self.cx.shape;
-        *self.cx.tables.entry((self.thread, span)).or_insert_with(|| {
-            shape.tables += 1;
-            shape.tables - 1
-        })
     }
 }
 
