@@ -5,6 +5,7 @@
 //! plain data: the command line draws them, and others may.
 
 mod block;
+mod changes;
 pub mod check;
 pub mod classify;
 pub mod decision;

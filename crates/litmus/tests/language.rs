@@ -52,7 +52,7 @@ void P0(volatile int *x, int **p, atomic_t *n, spinlock_t *l)
     r2 = *q;
     spin_unlock(l);
     atomic_add(2, n);
-    rcu_read_lock();
+    call_rcu(x, y);
     if (atomic_dec_and_test(n)) WRITE_ONCE(*x, r1); else *x = r2;
 }
 P1(int *a, int *z) { int r0 = a[1]; *(a + 0) = r0; *z = 'A'; }
@@ -67,7 +67,7 @@ filter (x=1)
     let result = program.header.result.expect("a result");
     assert_eq!((result.word, result.data_race), (ResultWord::Sometimes, true));
     assert_eq!(program.locations.len(), 3);
-    assert_eq!(program.not_covered.len(), 1);
+    assert_eq!(program.not_covered.len(), 1); // call_rcu
     assert_eq!(program.warnings.len(), 1, "{}", program.warnings); // r2 is not declared
     assert_eq!(program.threads[0].init.len(), 1);
     assert_eq!(program.threads[0].init[0].1, Initial::Int(-5));
@@ -77,7 +77,7 @@ filter (x=1)
     assert!(matches!(init[0], Initial::AddressOf(id) if id.0 == x));
     assert_eq!(
         steps(&program, "P0"),
-        "READ_ONCE; spin_lock; load; spin_unlock; atomic_add; rcu_read_lock; \
+        "READ_ONCE; spin_lock; load; spin_unlock; atomic_add; call_rcu; \
          atomic_dec_and_test; branch 8 10; WRITE_ONCE; jump 11; store; return"
     );
     // The place comes first, whatever C says.

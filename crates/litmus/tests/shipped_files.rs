@@ -84,8 +84,7 @@ fn every_path_call_and_check_is_judged_in_every_variant() {
 #[test]
 fn every_kernel_shape_checks_and_says_its_result() {
     let files = files("lkmm", "litmus");
-    assert_eq!(files.len(), 33);
-    let mut sometimes = 0;
+    let (mut plain, mut sometimes) = (0, 0);
     for path in files {
         let (count, messages) = check(&path);
         assert_eq!((count, messages.as_str()), (1, ""), "{}", path.display());
@@ -96,10 +95,14 @@ fn every_kernel_shape_checks_and_says_its_result() {
         assert_eq!(*program.header.name, *stem);
         let result = program.header.result.expect("a Result: line");
         assert!(!result.data_race);
-        sometimes += usize::from(result.word == ResultWord::Sometimes);
         assert!(program.not_covered.is_empty());
+        // The table of the tools' survey has those without grace periods.
+        if !text.contains("rcu_read_lock(") && !text.contains("synchronize_") {
+            plain += 1;
+            sometimes += usize::from(result.word == ResultWord::Sometimes);
+        }
     }
-    assert_eq!(sometimes, 12, "as the table of the tools' survey has it");
+    assert_eq!((plain, sometimes), (33, 12), "as the table of the tools' survey has it");
 }
 
 #[test]

@@ -30,6 +30,22 @@ P1(spinlock_t *l) { int r = spin_trylock(l); if (r) spin_unlock(l); }
 exists (P1:r=0)
 ";
 
+/// Who looks comes first: without a word on the object's life its look seems to
+/// be nobody's business, and is never late.
+const GONE: &str = "// SPDX-License-Identifier: MIT OR Apache-2.0
+// shootdown-litmus 1
+C gone
+
+{
+    struct foo s;
+}
+
+P0(struct foo *s) { int r = READ_ONCE(s->word); }
+P1(struct foo *s) { kfree(s); }
+
+exists (P0:r=0)
+";
+
 fn files(folder: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../litmus").join(folder);
     let Ok(list) = std::fs::read_dir(root) else { return Vec::new() };
@@ -200,7 +216,8 @@ fn who_overlooks_a_kind_of_object_is_noticed() {
         .flat_map(|folder| files(folder))
         .flat_map(|path| tests_of(&path, MemoryModel::Sc, false))
         .collect();
-    let tests: Vec<Test> = late.into_iter().chain(tried).chain(shipped).collect();
+    let gone = tests_of_text("gone", GONE, MemoryModel::Sc, false);
+    let tests: Vec<Test> = late.into_iter().chain(tried).chain(gone).chain(shipped).collect();
     let plain: Vec<Option<Answer>> =
         tests.iter().map(|test| answer(test, NONE, most(), &[])).collect();
     for kind in
