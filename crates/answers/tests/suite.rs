@@ -34,7 +34,7 @@ fn outcomes(table: &str, request: &Request) -> Vec<(String, Outcome)> {
 fn a_setting_is_run_as_its_line_says_or_not_at_all() {
     use Outcome::{AsExpected, Differs, NotCovered};
     let table = "* : clean, Never; ATC_FIRST : clean; ATC_FIRST machine iommu-only : clean;
-                 ATC_FIRST model ra : clean; NO_SYNC_BETWEEN : FREE at \"put_page\", RETURN, REST;
+                 ATC_FIRST model lkmm : clean; NO_SYNC_BETWEEN : FREE at \"put_page\", RETURN, REST;
                  NO_SYNC_BETWEEN param Q=in_order : clean, Never; * param wibble=yes : clean;";
     let found = outcomes(table, &Request::default());
     let found: Vec<(&str, Outcome)> =
@@ -46,7 +46,7 @@ fn a_setting_is_run_as_its_line_says_or_not_at_all() {
             ("base wibble=yes", NotCovered),
             ("ATC_FIRST", Differs),
             ("ATC_FIRST machine=iommu-only", NotCovered),
-            ("ATC_FIRST ra", NotCovered),
+            ("ATC_FIRST lkmm", NotCovered),
             ("ATC_FIRST wibble=yes", NotCovered),
             ("NO_SYNC_BETWEEN", AsExpected),
             ("NO_SYNC_BETWEEN Q=in_order", AsExpected),

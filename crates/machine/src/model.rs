@@ -338,6 +338,9 @@ const RUNS: usize = 24;
 fn probe<M: Mmu>(machine: &Machine<M>, from: &State) -> Vec<State> {
     let mut states = vec![from.clone()];
     let processes = machine.processes();
+    if processes.is_empty() {
+        return states;
+    }
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
     let mut below = |bound: usize| {
         random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);

@@ -153,7 +153,7 @@ fn flags() {
     assert!(err.contains("there is no shard 3 of 2"), "{err}");
     assert!(refused(&folder, &["test", "--shard", "1/2", "t.litmus"]).contains("--results FILE"));
     assert!(refused(&folder, &["test", "--force", "t.litmus"]).contains("--bless"));
-    assert!(refused(&folder, &["check", "--model", "ra", "t.litmus"]).contains("sc"));
+    assert!(refused(&folder, &["check", "--model", "power", "t.litmus"]).contains("sc"));
     // A file without an include has no machine and no kernel to be replaced.
     for command in ["check", "explain"] {
         let err = refused(&folder, &[command, "--machine", "iommu-only", "t.litmus"]);
