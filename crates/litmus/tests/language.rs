@@ -52,7 +52,7 @@ void P0(volatile int *x, int **p, atomic_t *n, spinlock_t *l)
     r2 = *q;
     spin_unlock(l);
     atomic_add(2, n);
-    call_rcu(x, y);
+    call_rcu(x, x);
     if (atomic_dec_and_test(n)) WRITE_ONCE(*x, r1); else *x = r2;
 }
 P1(int *a, int *z) { int r0 = a[1]; *(a + 0) = r0; *z = 'A'; }

@@ -106,7 +106,9 @@ fn compare_folder(folder: &str, cap: u64) -> Tally {
 fn shapes_of_the_kernels_memory_model() {
     let tally = compare_folder("lkmm", CAP);
     assert!(tally.too_large.is_empty(), "{:?}", tally.too_large);
-    assert_eq!(tally.same, 2 * 33);
+    let shapes = files("lkmm").len();
+    assert!(shapes >= 33);
+    assert_eq!(tally.same, 2 * shapes);
 }
 
 #[test]

@@ -30,8 +30,8 @@ P1(spinlock_t *l) { int r = spin_trylock(l); if (r) spin_unlock(l); }
 exists (P1:r=0)
 ";
 
-/// Who looks comes first: without a word on the object's life its look seems to
-/// be nobody's business, and is never late.
+/// Who locks comes first: without a word on the object's life a lock that nobody
+/// else takes seems to be nobody's business, and is never late.
 const GONE: &str = "// SPDX-License-Identifier: MIT OR Apache-2.0
 // shootdown-litmus 1
 C gone
@@ -40,10 +40,10 @@ C gone
     struct foo s;
 }
 
-P0(struct foo *s) { int r = READ_ONCE(s->word); }
+P0(struct foo *s) { spin_lock(&s->lock); spin_unlock(&s->lock); }
 P1(struct foo *s) { kfree(s); }
 
-exists (P0:r=0)
+exists (true)
 ";
 
 fn files(folder: &str) -> Vec<PathBuf> {
