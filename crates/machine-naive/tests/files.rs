@@ -125,3 +125,19 @@ fn seeds_or_their_twins() {
     let missing: Vec<&String> = seeds.too_large.difference(&there).collect();
     assert!(missing.is_empty(), "files that are too large and have no twin: {missing:?}");
 }
+
+/// The other folders: what fits under a small limit is compared, the rest is
+/// named. Their larger files have no twins.
+#[test]
+fn checks_controls_bugs_paths_and_user_programs() {
+    let mut same = 0;
+    let large = std::env::var("SHOOTDOWN_NAIVE_LARGE").is_ok_and(|value| value == "1");
+    let cap = if large { LARGE_CAP } else { 20_000 };
+    for folder in ["checks", "controls", "zoo", "disputes", "user", "paths"] {
+        let tally = compare_folder(folder, cap);
+        println!("{folder}: too large: {:?}", tally.too_large);
+        same += tally.same;
+    }
+    // 917 when this was written; files come, and few should grow too large.
+    assert!(same > 800, "{same}");
+}
