@@ -104,6 +104,9 @@ impl Counters {
         }
         let mut words: Vec<usize> = raised(world).into_iter().collect();
         words.retain(|word| !observed.contains(word));
+        // An object that is made anew begins with zeroes, below older copies.
+        let lives = &world.shape().lives;
+        words.retain(|word| !lives.iter().any(|life| life.words.contains(word)));
         words.truncate(64);
         // Of what is no counter nothing is a copy: what is left is looked at anew.
         // First those go that something else is stored in, since a word that only
