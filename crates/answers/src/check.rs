@@ -248,17 +248,23 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
     checked
 }
 
-/// The codes of what is violated, and nothing else of a verdict; and whether all
-/// was searched. `known` is another test with what was found, which may save half
+/// The codes of what is violated, and nothing else of a verdict; whether all was
+/// searched, and how many states that were. `known` is another test with what was found, which may save half
 /// of the work.
 pub(crate) fn codes(
     subject: &Subject,
     request: &Request,
     known: (&Subject, &Explored),
-) -> (Vec<&'static str>, bool) {
+) -> (Vec<&'static str>, bool, u64) {
     let explored = explore(subject, request, Wanted::Codes, Some(known));
+    let (found, complete) = codes_of(subject, &explored);
+    (found, complete, explored.found.states)
+}
+
+/// The codes of what such an exploration has found, and whether it covered all.
+pub(crate) fn codes_of(subject: &Subject, explored: &Explored) -> (Vec<&'static str>, bool) {
     let complete = incomplete(&explored.found).is_none() && explored.ideal_stopped.is_none();
-    let mut verdicts = Verdicts { subject, explored: &explored, list: BTreeMap::new() };
+    let mut verdicts = Verdicts { subject, explored, list: BTreeMap::new() };
     verdicts.outcomes();
     let mut found: BTreeSet<&str> = verdicts.list.into_keys().collect();
     let broken = (0..u64::BITS).filter(|bit| explored.found.broken >> bit & 1 != 0);

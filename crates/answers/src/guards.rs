@@ -24,7 +24,7 @@ pub(crate) fn guards(subject: &Subject, explored: &Explored, request: &Request) 
     let guard = |mutation: &Mutation| {
         let place = place(&subject.program, mutation.span);
         let mutated = prepare(mutation.program.clone(), &request).ok()?;
-        let (without, complete) = codes(&mutated, &request, (subject, explored));
+        let (without, complete, _) = codes(&mutated, &request, (subject, explored));
         let unknown = without.is_empty() && !complete;
         Some(Guard { what: mutation.what.clone(), place, without, unknown })
     };

@@ -14,6 +14,7 @@ mod explored;
 mod findings;
 mod guards;
 pub mod judge;
+pub mod jury;
 mod library;
 pub mod mutate;
 pub mod request;

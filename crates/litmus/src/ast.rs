@@ -25,6 +25,8 @@ pub(crate) struct Test {
     pub(crate) filter: Option<Prop>,
     pub(crate) condition: Option<(Quantifier, Prop, Span)>,
     pub(crate) expect: Vec<ExpectLine>,
+    /// The texts of conditions, filters, locations and expectations.
+    pub(crate) endings: Vec<Span>,
 }
 
 /// A line of the declarative block.
@@ -165,6 +167,7 @@ pub(crate) struct Thread {
     pub(crate) at: Option<Ident>,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) body: Block,
+    pub(crate) extent: Span,
 }
 
 /// `struct mmu_notifier_ops NAME = { .callback = function };`

@@ -97,6 +97,9 @@ pub struct Program {
     pub condition: Option<Condition>,
     /// The `expect` table.
     pub expectations: Expectations,
+    /// The texts of all that stands behind the program: condition, filter,
+    /// locations, expectations.
+    pub endings: Vec<Span>,
     /// Primitives that no verdict can be given for, where they are called.
     pub not_covered: Vec<NotCovered>,
     /// What may not mean what its author thinks.
@@ -406,6 +409,8 @@ pub struct Thread {
     pub init: Vec<(LocalId, Initial)>,
     /// Its name in the definition.
     pub span: Span,
+    /// The whole definition.
+    pub extent: Span,
 }
 
 /// `subscribe mm : OPS`.

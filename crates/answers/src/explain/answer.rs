@@ -1,5 +1,6 @@
 //! What is said of the notifications and flushes of a test.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::timeline::Place;
@@ -22,6 +23,9 @@ pub struct Explained {
     pub base: Base,
     /// The functions that tell or flush, in the order of the text.
     pub paths: Vec<Path>,
+    /// The clients that were put around the path; `None` for a test with its own
+    /// threads.
+    pub clients: Option<Clients>,
     /// What was searched.
     pub work: Work,
     /// What a reader of this has to know.
@@ -147,6 +151,8 @@ pub struct Broken {
     pub code: &'static str,
     /// How.
     pub violation: Violation,
+    /// The client that shows it, if clients were put around the path.
+    pub client: Option<Arc<str>>,
 }
 
 /// The two cases in which the founding document asks for a notification under
@@ -252,4 +258,16 @@ pub struct Work {
     pub states: u64,
     /// How long it took.
     pub time: Duration,
+}
+
+/// The clients that a path was asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clients {
+    /// So many.
+    pub all: usize,
+    /// So many more were not covered.
+    pub refused: usize,
+    /// So many were asked where a notification may stand: those that see
+    /// something of their own if nobody is told anything, and the smallest.
+    pub asked: usize,
 }

@@ -23,18 +23,19 @@ mod spots;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::time::Instant;
 
 use shootdown_litmus::Program;
-use shootdown_litmus::primitives::{Action, Notify};
+use shootdown_litmus::primitives::{Action, Notify, Tag};
 use shootdown_litmus::program::OpKind;
 
 use crate::check::{Refused, check, file_name, place, prepare};
+use crate::jury::{Asked, Case, Judged, Jury};
 use crate::request::Request;
-use crate::verdict::{Checked, Status};
 
-use answer::{Answer, Base, Bound, Broken, Explained, Interval, Lock, Path, Step, Twin, Why, Work};
+use answer::{
+    Answer, Base, Bound, Clients, Explained, Interval, Lock, Path, Step, Twin, Why, Work,
+};
 use flow::Flow;
 use parts::{Owner, Part};
 use spots::{Spot, spots};
@@ -50,18 +51,39 @@ pub fn explain(
     request: &Request,
     function: Option<&str>,
 ) -> Result<Explained, Refused> {
+    let case = Case { program: program.clone(), client: None, always: true };
+    explain_among(vec![case], request, function)
+}
+
+/// Explains the paths of a test with many clients: what is said holds among all
+/// of them. The first case is the one that names and places are taken from.
+///
+/// # Errors
+///
+/// What the checker has no meaning for.
+///
+/// # Panics
+///
+/// Without a case.
+pub fn explain_among(
+    cases: Vec<Case>,
+    request: &Request,
+    function: Option<&str>,
+) -> Result<Explained, Refused> {
     let begun = Instant::now();
     let request = Request { guards: false, progress: None, ..request.clone() };
+    let jury = Jury::new(cases, &request)?;
+    let program = jury.first();
     let subject = prepare(program.clone(), &request)?;
     let checked = check(&subject, &request);
-    let explainer = Explainer {
-        program,
-        request: &request,
-        explorations: Cell::new(1),
-        states: Cell::new(checked.search.states),
-    };
     let parts = parts::parts(program, subject.setting.dials(), function);
-    let base = base(&checked);
+    let several = jury.len() > 1;
+    let base = base(&jury);
+    if several && matches!(base, Base::Clean { .. }) && only_takes_away(program) {
+        let everything: Vec<&Part> = parts.iter().filter(|part| part.left_out.is_none()).collect();
+        jury.narrow(&|program| parts::without(program, &everything));
+    }
+    let explainer = Explainer { program, jury: &jury };
     let answers = match &base {
         Base::Clean { .. } => explainer.answers(&parts),
         Base::Violated(broken) => {
@@ -91,6 +113,7 @@ pub fn explain(
         };
         paths.last_mut().expect("a path for each owner").steps.push(step);
     }
+    let (explorations, states) = jury.work();
     Ok(Explained {
         test: checked.test,
         file: file_name(program),
@@ -99,74 +122,55 @@ pub fn explain(
         params: checked.params,
         base,
         paths,
-        work: Work {
-            explorations: explainer.explorations.get(),
-            states: explainer.states.get(),
-            time: begun.elapsed(),
-        },
+        clients: several.then(|| Clients {
+            all: jury.len(),
+            refused: jury.refused(),
+            asked: jury.asked(),
+        }),
+        work: Work { explorations, states, time: begun.elapsed() },
         notes: checked.notes,
     })
 }
 
-/// What was found of a changed program.
-enum Found {
-    Clean,
-    Broken(Vec<Broken>),
-    Unknown(String),
-    /// The change leaves nothing that has a meaning.
-    IllFormed,
-}
-
-fn base(checked: &Checked) -> Base {
-    let broken = broken(checked);
-    if !broken.is_empty() {
-        return Base::Violated(broken);
-    }
-    if let Some(why) = &checked.search.stopped {
-        return Base::Unknown(why.clone());
-    }
-    let with = |wanted: &dyn Fn(&Status) -> bool| -> Vec<&'static str> {
-        checked.verdicts.iter().filter(|verdict| wanted(&verdict.status)).map(|v| v.code).collect()
-    };
-    Base::Clean {
-        clean: with(&|status| *status == Status::Clean),
-        silent: with(&|status| matches!(status, Status::NotExercised(_) | Status::NotCovered(_))),
-    }
-}
-
-fn broken(checked: &Checked) -> Vec<Broken> {
-    let list = checked.verdicts.iter();
-    list.filter_map(|verdict| match &verdict.status {
-        Status::Violated(violation) => {
-            Some(Broken { code: verdict.code, violation: (**violation).clone() })
-        }
-        _ => None,
+/// Whether notifications only take translations away: callbacks that flush, and
+/// do nothing else. Then whoever is content without any of them is content
+/// wherever they stand, since less can happen.
+fn only_takes_away(program: &Program) -> bool {
+    let called = program.subscriptions.iter().flat_map(|s| s.callbacks.iter().map(|(_, id)| *id));
+    called.into_iter().all(|id| {
+        program.functions[id.index()].body.ops.iter().all(|op| match &op.kind {
+            OpKind::Primitive { primitive, .. } => {
+                primitive.has(Tag::Flushes)
+                    || primitive.has(Tag::Pure)
+                    || primitive.has(Tag::Notifies)
+                    || primitive.action == Action::Sync
+            }
+            OpKind::Call { .. } | OpKind::Load { .. } | OpKind::Store { .. } => false,
+            _ => true,
+        })
     })
-    .collect()
+}
+
+fn base(jury: &Jury<'_>) -> Base {
+    match jury.base() {
+        Judged::Broken(broken) => Base::Violated(broken),
+        Judged::Unknown(why) => Base::Unknown(why),
+        Judged::Clean | Judged::IllFormed => {
+            let (clean, silent) = jury.exercised();
+            Base::Clean { clean, silent }
+        }
+    }
 }
 
 struct Explainer<'p> {
     program: &'p Program,
-    request: &'p Request,
-    explorations: Cell<u64>,
-    states: Cell<u64>,
+    jury: &'p Jury<'p>,
 }
 
 impl Explainer<'_> {
-    /// Everything is asked of every exploration, also where only clean or not
-    /// matters: what stops at the first violation cannot tell whether a run is
-    /// trapped, and most places that are tried are clean.
-    fn explore(&self, program: Program) -> Found {
-        let Ok(subject) = prepare(program, self.request) else { return Found::IllFormed };
-        let checked = check(&subject, self.request);
-        self.explorations.set(self.explorations.get() + 1);
-        self.states.set(self.states.get() + checked.search.states);
-        let broken = broken(&checked);
-        match checked.search.stopped {
-            _ if !broken.is_empty() => Found::Broken(broken),
-            Some(why) => Found::Unknown(why),
-            None => Found::Clean,
-        }
+    /// What breaks without some parts.
+    fn without(&self, parts: &[&Part]) -> Judged {
+        self.jury.judge(&|program| parts::without(program, parts), Asked::All)
     }
 
     fn answers(&self, parts: &[Part]) -> Vec<Answer> {
@@ -177,11 +181,10 @@ impl Explainer<'_> {
         for (n, first) in redundant.iter().enumerate() {
             for second in &redundant[n + 1..] {
                 let pair = [&parts[*first], &parts[*second]];
-                let Some(program) = parts::without(self.program, &pair) else { continue };
-                let (broken, unknown) = match self.explore(program) {
-                    Found::Broken(broken) => (broken, None),
-                    Found::Unknown(why) => (Vec::new(), Some(why)),
-                    Found::Clean | Found::IllFormed => continue,
+                let (broken, unknown) = match self.without(&pair) {
+                    Judged::Broken(broken) => (broken, None),
+                    Judged::Unknown(why) => (Vec::new(), Some(why)),
+                    Judged::Clean | Judged::IllFormed => continue,
                 };
                 for (own, other) in [(*first, *second), (*second, *first)] {
                     let twin = Twin {
@@ -204,14 +207,14 @@ impl Explainer<'_> {
         if let Some(why) = part.left_out {
             return Answer::LeftOut(why.to_owned());
         }
-        let Some(program) = parts::without(self.program, &[part]) else {
+        if parts::without(self.program, &[part]).is_none() {
             return Answer::LeftOut("it cannot be taken out alone".to_owned());
-        };
-        let without = match self.explore(program) {
-            Found::Broken(broken) => broken,
-            Found::Clean => return Answer::Redundant { twins: Vec::new() },
-            Found::Unknown(why) => return Answer::Unknown(why),
-            Found::IllFormed => {
+        }
+        let without = match self.without(&[part]) {
+            Judged::Broken(broken) => broken,
+            Judged::Clean => return Answer::Redundant { twins: Vec::new() },
+            Judged::Unknown(why) => return Answer::Unknown(why),
+            Judged::IllFormed => {
                 return Answer::LeftOut("nothing has a meaning without it".to_owned());
             }
         };
@@ -243,18 +246,18 @@ impl Explainer<'_> {
                 walk.why = Why::Arguments;
                 return walk;
             }
-            match parts::moved(self.program, part, spot).map(|program| self.explore(program)) {
-                Some(Found::Clean) => walk.clean = at + 1,
-                Some(Found::Broken(broken)) => {
+            match self.jury.judge(&|program| parts::moved(program, part, spot), Asked::First) {
+                Judged::Clean => walk.clean = at + 1,
+                Judged::Broken(broken) => {
                     walk.why = Why::Breaks(broken);
                     return walk;
                 }
-                Some(Found::Unknown(why)) => {
+                Judged::Unknown(why) => {
                     walk.why = Why::Unknown(why);
                     return walk;
                 }
                 // It cannot stand here, and perhaps further on.
-                None | Some(Found::IllFormed) => {}
+                Judged::IllFormed => {}
             }
         }
         walk

@@ -205,6 +205,7 @@ impl Checker {
             body,
             init,
             span,
+            extent: thread.extent,
         });
     }
 

@@ -129,6 +129,7 @@ pub(crate) fn check(read: Read, variant: &Variant) -> Result<Program, Diagnostic
         filter: ending.filter,
         condition: ending.condition,
         expectations: ending.expectations,
+        endings: test.endings,
         not_covered: checker.not_covered,
         warnings,
     })

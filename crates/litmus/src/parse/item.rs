@@ -7,6 +7,7 @@ use crate::ast::{
 };
 use crate::diag::Diagnostic;
 use crate::lex::{Name, Tok};
+use crate::source::Span;
 
 use super::{Parsed, Parser, thread_name};
 
@@ -31,7 +32,11 @@ impl Parser {
             return self.declarations();
         }
         if self.is("~") || self.at_condition() {
-            return self.condition_zone();
+            let start = self.span();
+            let parsed = self.condition_zone();
+            let extent = self.since(start);
+            self.test.endings.push(extent);
+            return parsed;
         }
         let tied = self.word_ahead(1).is_some();
         if self.is_word("subscribe") && tied {
@@ -87,7 +92,7 @@ impl Parser {
         if let Some(id) = self.token().word().and_then(|word| thread_name(word))
             && (self.is_ahead(1, "(") || self.is_ahead(1, "@"))
         {
-            return self.thread(id);
+            return self.thread(id, start);
         }
         let typed = self.word_ahead(1).is_some() || self.is_ahead(1, "*");
         if self.token().word().is_none() || !typed {
@@ -124,7 +129,7 @@ impl Parser {
         Ok(())
     }
 
-    fn variables(&mut self, start: crate::source::Span) -> Parsed<()> {
+    fn variables(&mut self, start: Span) -> Parsed<()> {
         let mut plain = Vec::new();
         for declarator in self.declarators()? {
             let designated = matches!(&declarator.init, Some(Initializer::List(list, _))
@@ -161,14 +166,15 @@ impl Parser {
         Ok(())
     }
 
-    fn thread(&mut self, (class, number): (char, u32)) -> Parsed<()> {
+    fn thread(&mut self, (class, number): (char, u32), start: Span) -> Parsed<()> {
         let span = self.next().span;
         let at =
             if self.eat("@") { Some(self.ident("a device or an address space")?) } else { None };
         let parameters = self.parameters()?;
         let body = self.block()?;
         let id = ThreadRef { class, number, span };
-        self.test.threads.push(Thread { id, at, parameters, body });
+        let extent = self.since(start);
+        self.test.threads.push(Thread { id, at, parameters, body, extent });
         Ok(())
     }
 

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use shootdown_answers::check::Refused;
 use shootdown_answers::explain::answer::{Answer, Base, Explained};
-use shootdown_answers::explain::explain;
+use shootdown_answers::explain::explain_among;
+use shootdown_answers::jury::Case;
 use shootdown_answers::request::Request;
+use shootdown_clients::Bound;
 use shootdown_litmus::{Program, Variant, read_file, variants};
 
+use super::around::Around;
 use super::check::{Setup, TimelineForm};
 use super::status::Status;
 use crate::draw::{self, Form, Paint};
@@ -26,6 +29,12 @@ pub struct Arguments {
     /// Only this function, which may be one of an included file, or a thread
     #[arg(long, value_name = "NAME")]
     pub function: Option<String>,
+    /// Put generated clients around the path instead of the file's own threads
+    #[arg(long)]
+    pub clients: bool,
+    /// How large they may be, as NAME=NUMBER,...
+    #[arg(long, value_name = "BOUND", requires = "clients")]
+    pub bound: Option<Bound>,
     /// Print the shortest run to what breaks without each step
     #[arg(long, value_enum)]
     pub timeline: Option<TimelineForm>,
@@ -106,7 +115,19 @@ fn one_file(file: &Path, arguments: &Arguments, request: &Request) -> Result<Exp
         return Err(input);
     }
     eprint!("{}", program.warnings);
-    explain(&program, request, arguments.function.as_deref()).map_err(|refused| match refused {
+    let cases = match arguments.clients {
+        false => vec![Case { program, client: None, always: true }],
+        true => {
+            let variant = Variant::new(arguments.variant.iter().cloned());
+            let around =
+                Around { name: &name, variant: &variant, request, setup: &arguments.setup };
+            around.cases(&program, &arguments.bound.unwrap_or_default()).map_err(|why| {
+                eprintln!("{name}: error: {why}");
+                input
+            })?
+        }
+    };
+    explain_among(cases, request, arguments.function.as_deref()).map_err(|refused| match refused {
         Refused::Input(error) => {
             eprint!("{error}");
             input

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod around;
 pub mod check;
 pub mod drift;
 pub mod explain;

@@ -1,0 +1,318 @@
+//! Tests that a change is put to, all of them: a path with each of its clients.
+//!
+//! The tests are one path with different threads around it, so that a function
+//! has the same number in each, and a change of one is a change of all. The
+//! first that a change breaks is its verdict. Who broke something is asked first
+//! the next time: most changes that are wrong fall at the first question.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use shootdown_litmus::Program;
+
+use crate::check::{CODES, Refused, Subject, check, codes_of, prepare};
+use crate::explain::answer::Broken;
+use crate::explored::{Explored, Wanted, explore};
+use crate::findings::Verdicts;
+use crate::request::Request;
+use crate::verdict::{Checked, Status};
+
+/// A test of a jury.
+pub struct Case {
+    /// The test.
+    pub program: Program,
+    /// The client in it, as text; `None` if the test is somebody's own.
+    pub client: Option<Arc<str>>,
+    /// It is asked of every change, see [`Jury::narrow`].
+    pub always: bool,
+}
+
+/// Tests that a change is put to.
+pub struct Jury<'r> {
+    request: &'r Request,
+    members: Vec<Member>,
+    /// Who is asked, and in which order.
+    order: RefCell<Vec<usize>>,
+    explorations: Cell<u64>,
+    states: Cell<u64>,
+    /// Codes that were put to the test, and those that once were not: a bit each.
+    exercised: Cell<u32>,
+    silent: Cell<u32>,
+    refused: usize,
+}
+
+struct Member {
+    case: Case,
+    /// The first program of it that was explored: later ones have the same
+    /// ideal memory.
+    known: OnceLock<(Subject, Explored)>,
+}
+
+/// What is said of a change.
+pub enum Judged {
+    /// Nothing breaks in any test.
+    Clean,
+    /// This does.
+    Broken(Vec<Broken>),
+    /// Nothing breaks as far as the searches came; says what stopped one.
+    Unknown(String),
+    /// The change leaves nothing that has a meaning.
+    IllFormed,
+}
+
+/// How much is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Until one test breaks.
+    First,
+    /// Every test: all codes, each with the first test that shows it.
+    All,
+}
+
+/// A change of a test; `None` if it cannot be written down.
+pub type Edit<'e> = dyn Fn(&Program) -> Option<Program> + Sync + 'e;
+
+/// Codes, and whether all was searched; `Err` if the program has no meaning.
+type Reply = Result<(Vec<&'static str>, bool), ()>;
+
+impl<'r> Jury<'r> {
+    /// Prepares the tests.
+    ///
+    /// # Errors
+    ///
+    /// The first of them is not covered, or wrong. Others that are not covered
+    /// are no part of the jury; [`Jury::refused`] says how many.
+    pub fn new(cases: Vec<Case>, request: &'r Request) -> Result<Jury<'r>, Refused> {
+        let mut members = Vec::new();
+        let mut refused = 0;
+        for (at, case) in cases.into_iter().enumerate() {
+            match prepare(case.program.clone(), request) {
+                Ok(_) => members.push(Member { case, known: OnceLock::new() }),
+                Err(error) if at == 0 => return Err(error),
+                Err(_) => refused += 1,
+            }
+        }
+        Ok(Jury {
+            request,
+            order: RefCell::new((0..members.len()).collect()),
+            explorations: Cell::new(0),
+            states: Cell::new(0),
+            exercised: Cell::new(0),
+            silent: Cell::new(0),
+            members,
+            refused,
+        })
+    }
+
+    /// Tests that are not covered.
+    pub fn refused(&self) -> usize {
+        self.refused
+    }
+
+    /// The first test: what parts and places are taken from.
+    pub fn first(&self) -> &Program {
+        &self.members[0].case.program
+    }
+
+    /// How many tests there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is none: never, once it is made.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Explorations so far, and states of all of them.
+    pub fn work(&self) -> (u64, u64) {
+        (self.explorations.get(), self.states.get())
+    }
+
+    /// What is broken without any change.
+    pub fn base(&self) -> Judged {
+        self.judge(&|program| Some(program.clone()), Asked::All)
+    }
+
+    /// The codes that were put to the test in some exploration so far, and those
+    /// that were not in any.
+    pub fn exercised(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let (exercised, silent) = (self.exercised.get(), self.silent.get());
+        let list = |bits: u32| -> Vec<&'static str> {
+            let named = CODES.iter().enumerate().filter(|(at, _)| bits >> at & 1 != 0);
+            named.map(|(_, code)| *code).collect()
+        };
+        (list(exercised), list(silent & !exercised))
+    }
+
+    /// Asks only those from now on that see more than the first one does when
+    /// nobody is told anything, and those that are asked always.
+    ///
+    /// Where notifications only take translations away, less can happen with them
+    /// than without: who sees nothing of its own without any has nothing to say
+    /// about where they stand. What the first one, the path alone, sees by itself
+    /// it is asked for by itself.
+    pub fn narrow(&self, nobody_told: &Edit<'_>) {
+        let found = self.ask(nobody_told, Wanted::Codes, Asked::All);
+        let alone: Vec<&str> = match found.first() {
+            Some(Some(Ok((codes, true)))) => codes.clone(),
+            _ => return,
+        };
+        let kept = |at: &usize| match &found[*at] {
+            Some(Ok((codes, true))) => {
+                self.members[*at].case.always || codes.iter().any(|code| !alone.contains(code))
+            }
+            _ => true,
+        };
+        self.order.borrow_mut().retain(kept);
+    }
+
+    /// How many are asked.
+    pub fn asked(&self) -> usize {
+        self.order.borrow().len()
+    }
+
+    /// Puts a change to the tests.
+    pub fn judge(&self, edit: &Edit<'_>, asked: Asked) -> Judged {
+        let found = self.ask(edit, Wanted::Codes, asked);
+        self.told(found, edit)
+    }
+
+    /// Who is asked answers with codes, and whether all was searched; `Err` if
+    /// the change leaves nothing that has a meaning.
+    fn ask(&self, edit: &Edit<'_>, wanted: Wanted, asked: Asked) -> Vec<Option<Reply>> {
+        let order = self.order.borrow().clone();
+        let request = self.quiet();
+        let (explorations, states) = (AtomicU64::new(0), AtomicU64::new(0));
+        let exercised = AtomicU32::new(self.exercised.get());
+        let silent = AtomicU32::new(self.silent.get());
+        // The first of the order that is known to break.
+        let broken = AtomicUsize::new(usize::MAX);
+        let members = &self.members;
+        let answers = at_once(order.len(), |turn| {
+            if asked == Asked::First && broken.load(Ordering::Relaxed) < turn {
+                return None;
+            }
+            let member = &members[order[turn]];
+            let Some(program) = edit(&member.case.program) else { return Some(Err(())) };
+            let Ok(subject) = prepare(program, &request) else { return Some(Err(())) };
+            let known = member.known.get().map(|(subject, explored)| (subject, explored));
+            let explored = explore(&subject, &request, wanted, known);
+            let (found, complete) = codes_of(&subject, &explored);
+            let (yes, no) = put_to_the_test(&subject, &explored);
+            exercised.fetch_or(yes, Ordering::Relaxed);
+            silent.fetch_or(no, Ordering::Relaxed);
+            explorations.fetch_add(1, Ordering::Relaxed);
+            states.fetch_add(explored.found.states, Ordering::Relaxed);
+            if !found.is_empty() {
+                broken.fetch_min(turn, Ordering::Relaxed);
+            }
+            // Whoever is first; what is looked at later is the same in all.
+            let _ = member.known.set((subject, explored));
+            Some(Ok((found, complete)))
+        });
+        self.explorations.set(self.explorations.get() + explorations.into_inner());
+        self.states.set(self.states.get() + states.into_inner());
+        self.exercised.set(exercised.into_inner());
+        self.silent.set(silent.into_inner());
+        let first = broken.into_inner();
+        let mut list: Vec<Option<Reply>> = (0..self.members.len()).map(|_| None).collect();
+        for (turn, answer) in answers.into_iter().enumerate() {
+            // What was found behind the first depends on who was faster.
+            if asked == Asked::All || turn <= first {
+                list[order[turn]] = answer;
+            }
+        }
+        if asked == Asked::First && first != usize::MAX {
+            let who = order[first];
+            let mut order = self.order.borrow_mut();
+            order.retain(|at| *at != who);
+            order.insert(0, who);
+        }
+        list
+    }
+
+    fn quiet(&self) -> Request {
+        Request { guards: false, progress: None, threads: 1, ..self.request.clone() }
+    }
+
+    /// Codes with the shortest run to each.
+    fn told(&self, found: Vec<Option<Reply>>, edit: &Edit<'_>) -> Judged {
+        let mut broken: Vec<Broken> = Vec::new();
+        let mut wanted: Vec<(&'static str, usize)> = Vec::new();
+        for code in CODES {
+            let first = found
+                .iter()
+                .position(|answer| matches!(answer, Some(Ok((codes, _))) if codes.contains(&code)));
+            wanted.extend(first.map(|at| (code, at)));
+        }
+        let mut checked: Vec<(usize, Checked)> = Vec::new();
+        for (code, at) in wanted {
+            if !checked.iter().any(|(known, _)| *known == at) {
+                let program = edit(&self.members[at].case.program);
+                let request = self.quiet();
+                let subject = program.and_then(|program| prepare(program, &request).ok());
+                let Some(subject) = subject else { continue };
+                checked.push((at, check(&subject, &request)));
+            }
+            let verdicts = checked.iter().find(|(known, _)| *known == at);
+            let verdict = verdicts.and_then(|(_, checked)| {
+                checked.verdicts.iter().find(|verdict| verdict.code == code)
+            });
+            if let Some(Status::Violated(violation)) = verdict.map(|verdict| &verdict.status) {
+                let client = self.members[at].case.client.clone();
+                broken.push(Broken { code, violation: (**violation).clone(), client });
+            }
+        }
+        if !broken.is_empty() {
+            return Judged::Broken(broken);
+        }
+        if found.iter().flatten().any(Result::is_err) {
+            return Judged::IllFormed;
+        }
+        let stopped = found.iter().flatten().any(|answer| matches!(answer, Ok((_, false))));
+        match stopped {
+            true => Judged::Unknown("a search reached a limit".to_owned()),
+            false => Judged::Clean,
+        }
+    }
+}
+
+/// The codes that an exploration has put to the test, and those that it has not:
+/// a bit each.
+fn put_to_the_test(subject: &Subject, explored: &Explored) -> (u32, u32) {
+    let quiet = Verdicts { subject, explored, list: BTreeMap::new() }.finish();
+    let mut bits = (0, 0);
+    for verdict in quiet {
+        let at = CODES.iter().position(|code| *code == verdict.code);
+        let bit = at.map_or(0, |at| 1u32 << at);
+        match verdict.status {
+            Status::NotExercised(_) | Status::NotCovered(_) => bits.1 |= bit,
+            _ => bits.0 |= bit,
+        }
+    }
+    bits
+}
+
+/// Does so many things, several at the same time; the answers in order.
+pub(crate) fn at_once<T: Send + Sync>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let found: Vec<OnceLock<T>> = (0..count).map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < count) {
+            let _ = found[at].set(one(at));
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 1..workers.min(count) {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    found.into_iter().filter_map(OnceLock::into_inner).collect()
+}
