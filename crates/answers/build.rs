@@ -8,7 +8,7 @@ fn main() {
     let root =
         PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../../litmus");
     let mut files = Vec::new();
-    for folder in ["machines", "kernels", "seed", "paths"] {
+    for folder in ["machines", "kernels", "seed", "paths", "table"] {
         println!("cargo:rerun-if-changed={}", root.join(folder).display());
         collect(&root.join(folder), Path::new(folder), &mut files);
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use shootdown_litmus::Program;
 
@@ -76,8 +76,9 @@ pub enum Asked {
 /// A change of a test; `None` if it cannot be written down.
 pub type Edit<'e> = dyn Fn(&Program) -> Option<Program> + Sync + 'e;
 
-/// Codes, and whether all was searched; `Err` if the program has no meaning.
-type Reply = Result<(Vec<&'static str>, bool), ()>;
+/// Codes, whether all was searched, and states; `Err` if the program has no
+/// meaning.
+type Reply = Result<(Vec<&'static str>, bool, u64), ()>;
 
 impl<'r> Jury<'r> {
     /// Prepares the tests.
@@ -149,26 +150,31 @@ impl<'r> Jury<'r> {
         (list(exercised), list(silent & !exercised))
     }
 
-    /// Asks only those from now on that see more than the first one does when
-    /// nobody is told anything, and those that are asked always.
+    /// Puts a change to the tests by which nobody is told anything. From now on
+    /// only those are asked that see more of it than the first one, and those that
+    /// are asked always.
     ///
     /// Where notifications only take translations away, less can happen with them
     /// than without: who sees nothing of its own without any has nothing to say
     /// about where they stand. What the first one, the path alone, sees by itself
     /// it is asked for by itself.
-    pub fn narrow(&self, nobody_told: &Edit<'_>) {
-        let found = self.ask(nobody_told, Wanted::Codes, Asked::All);
-        let alone: Vec<&str> = match found.first() {
-            Some(Some(Ok((codes, true)))) => codes.clone(),
-            _ => return,
-        };
-        let kept = |at: &usize| match &found[*at] {
-            Some(Ok((codes, true))) => {
-                self.members[*at].case.always || codes.iter().any(|code| !alone.contains(code))
-            }
-            _ => true,
-        };
-        self.order.borrow_mut().retain(kept);
+    pub fn narrow(&self, nobody_told: &Edit<'_>) -> Judged {
+        let found = self.ask(nobody_told, Asked::All);
+        if let Some(Some(Ok((alone, true, _)))) = found.first() {
+            let kept = |at: &usize| match &found[*at] {
+                Some(Ok((codes, true, _))) => {
+                    self.members[*at].case.always || codes.iter().any(|code| !alone.contains(code))
+                }
+                _ => true,
+            };
+            self.order.borrow_mut().retain(kept);
+        }
+        self.told(found, nobody_told)
+    }
+
+    /// Who is asked from now on, by its place among the tests.
+    pub fn order(&self) -> Vec<usize> {
+        self.order.borrow().clone()
     }
 
     /// How many are asked.
@@ -178,16 +184,15 @@ impl<'r> Jury<'r> {
 
     /// Puts a change to the tests.
     pub fn judge(&self, edit: &Edit<'_>, asked: Asked) -> Judged {
-        let found = self.ask(edit, Wanted::Codes, asked);
+        let found = self.ask(edit, asked);
         self.told(found, edit)
     }
 
     /// Who is asked answers with codes, and whether all was searched; `Err` if
     /// the change leaves nothing that has a meaning.
-    fn ask(&self, edit: &Edit<'_>, wanted: Wanted, asked: Asked) -> Vec<Option<Reply>> {
+    fn ask(&self, edit: &Edit<'_>, asked: Asked) -> Vec<Option<Reply>> {
         let order = self.order.borrow().clone();
         let request = self.quiet();
-        let (explorations, states) = (AtomicU64::new(0), AtomicU64::new(0));
         let exercised = AtomicU32::new(self.exercised.get());
         let silent = AtomicU32::new(self.silent.get());
         // The first of the order that is known to break.
@@ -201,22 +206,19 @@ impl<'r> Jury<'r> {
             let Some(program) = edit(&member.case.program) else { return Some(Err(())) };
             let Ok(subject) = prepare(program, &request) else { return Some(Err(())) };
             let known = member.known.get().map(|(subject, explored)| (subject, explored));
-            let explored = explore(&subject, &request, wanted, known);
+            let explored = explore(&subject, &request, Wanted::Codes, known);
             let (found, complete) = codes_of(&subject, &explored);
             let (yes, no) = put_to_the_test(&subject, &explored);
             exercised.fetch_or(yes, Ordering::Relaxed);
             silent.fetch_or(no, Ordering::Relaxed);
-            explorations.fetch_add(1, Ordering::Relaxed);
-            states.fetch_add(explored.found.states, Ordering::Relaxed);
+            let states = explored.found.states;
             if !found.is_empty() {
                 broken.fetch_min(turn, Ordering::Relaxed);
             }
             // Whoever is first; what is looked at later is the same in all.
             let _ = member.known.set((subject, explored));
-            Some(Ok((found, complete)))
+            Some(Ok((found, complete, states)))
         });
-        self.explorations.set(self.explorations.get() + explorations.into_inner());
-        self.states.set(self.states.get() + states.into_inner());
         self.exercised.set(exercised.into_inner());
         self.silent.set(silent.into_inner());
         let first = broken.into_inner();
@@ -224,6 +226,10 @@ impl<'r> Jury<'r> {
         for (turn, answer) in answers.into_iter().enumerate() {
             // What was found behind the first depends on who was faster.
             if asked == Asked::All || turn <= first {
+                if let Some(Ok((_, _, states))) = &answer {
+                    self.explorations.set(self.explorations.get() + 1);
+                    self.states.set(self.states.get() + states);
+                }
                 list[order[turn]] = answer;
             }
         }
@@ -245,9 +251,9 @@ impl<'r> Jury<'r> {
         let mut broken: Vec<Broken> = Vec::new();
         let mut wanted: Vec<(&'static str, usize)> = Vec::new();
         for code in CODES {
-            let first = found
-                .iter()
-                .position(|answer| matches!(answer, Some(Ok((codes, _))) if codes.contains(&code)));
+            let first = found.iter().position(
+                |answer| matches!(answer, Some(Ok((codes, ..))) if codes.contains(&code)),
+            );
             wanted.extend(first.map(|at| (code, at)));
         }
         let mut checked: Vec<(usize, Checked)> = Vec::new();
@@ -274,7 +280,7 @@ impl<'r> Jury<'r> {
         if found.iter().flatten().any(Result::is_err) {
             return Judged::IllFormed;
         }
-        let stopped = found.iter().flatten().any(|answer| matches!(answer, Ok((_, false))));
+        let stopped = found.iter().flatten().any(|answer| matches!(answer, Ok((_, false, _))));
         match stopped {
             true => Judged::Unknown("a search reached a limit".to_owned()),
             false => Judged::Clean,

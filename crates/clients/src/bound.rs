@@ -24,12 +24,11 @@ pub struct Bound {
 }
 
 impl Default for Bound {
-    /// One device, one CPU, two steps for each, three accesses in all of one
-    /// page, one message, and one step behind the path. Every document's case is
-    /// in it: the doorbell, the two reads of one device, the lost write, the
-    /// message that a call has returned.
+    /// One device, one CPU, two steps for each, two accesses in all of one page,
+    /// one message, and one step behind the path. The document's cases are in it:
+    /// the doorbell, the lost write, the message that a call has returned.
     fn default() -> Self {
-        Bound { devices: 1, cpus: 1, steps: 2, accesses: 3, pages: 1, messages: 1, after: 1 }
+        Bound { devices: 1, cpus: 1, steps: 2, accesses: 2, pages: 1, messages: 1, after: 1 }
     }
 }
 

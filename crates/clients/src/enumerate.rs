@@ -180,8 +180,8 @@ mod tests {
 
     #[test]
     fn the_documents_clients_are_in_the_default_bound() {
-        let list = clients(&Bound::default(), &[Role::Device, Role::Cpu], 1);
-        let shown = shown(&list);
+        let bound = Bound { accesses: 3, ..Bound::default() };
+        let shown = shown(&clients(&bound, &[Role::Device, Role::Cpu], 1));
         for wanted in [
             "then -",
             "0: ?0 R0 | 1: W0 !0 | then -", // the doorbell

@@ -33,8 +33,9 @@ struct Runner {
 
 /// A test without its clients: what runs the path, and who could be there.
 ///
-/// A thread is a client if all that it does is to access memory. Whatever calls
-/// a function of the kernel, or a primitive of it, belongs to the path.
+/// A thread is a client if all that it does is to access memory, or if it only
+/// stands for whoever gets a page that was freed: FREE is asked of every state and
+/// needs nobody. Whatever else calls the kernel belongs to the path.
 #[derive(Clone, Debug)]
 pub struct Skeleton {
     /// The text; where clients stood are blanks, so that lines keep their
@@ -96,21 +97,21 @@ impl Skeleton {
     pub fn of(program: &Program) -> Result<Skeleton, NoPath> {
         let root = program.header.span.file;
         let text = program.files.file(root).map_or("", |file| &file.text);
-        let stays = |thread: &&Thread| !only_accesses(thread) && thread.extent.file == root;
+        let stays = |thread: &&Thread| !is_client(program, thread) && thread.extent.file == root;
         let own = program.threads.iter().find(stays).ok_or(NoPath::OnlyClients)?;
         let pages = pages(program, own);
         if pages.is_empty() {
             return Err(NoPath::NoPages);
         }
         let mut bytes = text.as_bytes().to_vec();
-        let clients = program.threads.iter().filter(|thread| only_accesses(thread));
+        let clients = program.threads.iter().filter(|thread| is_client(program, thread));
         let gone = clients.map(|thread| thread.extent).chain(program.endings.iter().copied());
         for span in gone.filter(|span| span.file == root) {
             blank(&mut bytes, span);
         }
         // Whole definitions were blanked, so what is left is text still.
         let text: Arc<str> = String::from_utf8_lossy(&bytes).into();
-        let staying = program.threads.iter().filter(|thread| !only_accesses(thread));
+        let staying = program.threads.iter().filter(|thread| !is_client(program, thread));
         let taken: Vec<(char, u32)> =
             staying.map(|thread| (class(thread), thread.number)).collect();
         Ok(Skeleton {
@@ -323,6 +324,17 @@ fn class(thread: &Thread) -> char {
     thread.name.chars().next().unwrap_or('P')
 }
 
+fn is_client(program: &Program, thread: &Thread) -> bool {
+    only_accesses(thread) || gets_free_pages(program, thread)
+}
+
+/// Whether a thread is in another address space that pages go to when they are
+/// free.
+fn gets_free_pages(program: &Program, thread: &Thread) -> bool {
+    let Agent::Cpu(space) = thread.agent else { return false };
+    space != SpaceId(0) && program.frames.iter().any(|frame| frame.owner == Some(space))
+}
+
 /// Whether a thread does nothing but access memory.
 fn only_accesses(thread: &Thread) -> bool {
     thread.body.ops.iter().all(|op| match &op.kind {
@@ -380,7 +392,8 @@ fn runners(program: &Program) -> Vec<Runner> {
             |object| matches!(&object.kind, ObjectKind::Device { tlb, .. } if tlb.index() == id),
         )
     };
-    let runs = |agent: Agent| program.threads.iter().any(|t| t.agent == agent && !only_accesses(t));
+    let runs =
+        |agent: Agent| program.threads.iter().any(|t| t.agent == agent && !is_client(program, t));
     let contexts = program.threads.iter().any(|thread| matches!(thread.agent, Agent::Context(_)));
     for (at, object) in program.objects.iter().enumerate() {
         let at_name = format!("@{}", object.name);

@@ -5,7 +5,7 @@ use std::fmt;
 use shootdown_litmus::Program;
 use shootdown_litmus::program::ObjectKind;
 use shootdown_step::Dials;
-pub use shootdown_step::MemoryModel;
+pub use shootdown_step::{MemoryModel, Tells};
 
 /// A dial that the machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Dial {
 const YES_NO: &[&str] = &["yes", "no"];
 
 /// All dials.
-pub const DIALS: [Dial; 10] = [
+pub const DIALS: [Dial; 11] = [
     Dial {
         name: "cpu_flush_notifies",
         values: YES_NO,
@@ -35,6 +35,12 @@ pub const DIALS: [Dial; 10] = [
         values: YES_NO,
         default: "yes",
         help: "range_end tells the secondary TLBs (until 6.5)",
+    },
+    Dial {
+        name: "tells",
+        values: &["kernel", "never", "range_end", "flush", "change"],
+        default: "kernel",
+        help: "when the secondary TLBs are told: as the path says, or never, at range_end, with CPU flushes, behind each change under the lock",
     },
     Dial {
         name: "perm_miss_rewalk",
@@ -124,6 +130,8 @@ pub struct Setting {
     pub cpu_flush_notifies: bool,
     /// `range_end` tells them.
     pub range_end_invalidates: bool,
+    /// When the secondary TLBs are told.
+    pub tells: Tells,
     /// An entry that does not grant an access is looked up again.
     pub perm_miss_rewalk: bool,
     /// Absent translations are cached.
@@ -224,6 +232,15 @@ impl Setting {
         match name {
             "cpu_flush_notifies" => self.cpu_flush_notifies = on,
             "range_end_invalidates" => self.range_end_invalidates = on,
+            "tells" => {
+                self.tells = match value {
+                    "never" => Tells::Never,
+                    "range_end" => Tells::RangeEnd,
+                    "flush" => Tells::Flush,
+                    "change" => Tells::Change,
+                    _ => Tells::Kernel,
+                }
+            }
             "perm_miss_rewalk" => self.perm_miss_rewalk = on,
             "cache_nonpresent" => self.cache_nonpresent = on,
             "fault_invalidates" => self.fault_invalidates = on,
@@ -255,6 +272,13 @@ impl Setting {
         let value = |name| match name {
             "cpu_flush_notifies" => word(self.cpu_flush_notifies),
             "range_end_invalidates" => word(self.range_end_invalidates),
+            "tells" => match self.tells {
+                Tells::Kernel => "kernel",
+                Tells::Never => "never",
+                Tells::RangeEnd => "range_end",
+                Tells::Flush => "flush",
+                Tells::Change => "change",
+            },
             "perm_miss_rewalk" => word(self.perm_miss_rewalk),
             "cache_nonpresent" => word(self.cache_nonpresent),
             "fault_invalidates" => word(self.fault_invalidates),
@@ -289,6 +313,7 @@ impl Setting {
             model: self.model,
             cpu_flush_notifies: self.cpu_flush_notifies,
             range_end_invalidates: self.range_end_invalidates,
+            tells: self.tells,
             flush_by_ipi: self.flush_by_ipi,
             failed_start_ends: self.failed_start_ends,
         }

@@ -5,12 +5,14 @@ use crate::metadata::Package;
 
 /// Each crate and those below it that it may depend on: two wings with one
 /// spine. A crate stands after everything that may depend on it.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     (
         "shootdown",
         &[
             "shootdown-drift",
             "shootdown-live",
+            "shootdown-survey",
+            "shootdown-clients",
             "shootdown-answers",
             "shootdown-litmus",
             "shootdown-explore",
@@ -38,6 +40,11 @@ const LAYERS: [(&str, &[&str]); 13] = [
         ],
     ),
     // The wing that checks.
+    (
+        "shootdown-survey",
+        &["shootdown-clients", "shootdown-answers", "shootdown-litmus", "mmu-protocol"],
+    ),
+    ("shootdown-clients", &["shootdown-litmus"]),
     (
         "shootdown-answers",
         &[

@@ -10,6 +10,7 @@
 //! - `flow` knows what comes before what, and where a lock is held.
 //! - `parts` finds what can be taken out, and what it becomes elsewhere.
 //! - `spots` lists the places where a step could stand.
+//! - [`telling`] says where a path tells.
 //! - `count` says what a path costs.
 //! - [`answer`] is what is handed out: plain data.
 
@@ -19,6 +20,7 @@ mod edit;
 mod flow;
 mod parts;
 mod spots;
+pub mod telling;
 
 #[cfg(test)]
 mod tests;
@@ -135,7 +137,7 @@ pub fn explain_among(
 /// Whether notifications only take translations away: callbacks that flush, and
 /// do nothing else. Then whoever is content without any of them is content
 /// wherever they stand, since less can happen.
-fn only_takes_away(program: &Program) -> bool {
+pub fn only_takes_away(program: &Program) -> bool {
     let called = program.subscriptions.iter().flat_map(|s| s.callbacks.iter().map(|(_, id)| *id));
     called.into_iter().all(|id| {
         program.functions[id.index()].body.ops.iter().all(|op| match &op.kind {

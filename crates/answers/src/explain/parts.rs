@@ -102,6 +102,13 @@ pub(super) fn parts(program: &Program, dials: Dials, function: Option<&str>) -> 
     list
 }
 
+/// All notifications and flushes of a body.
+pub(super) fn of_owner(program: &Program, owner: Owner, dials: Dials) -> Vec<Part> {
+    let mut list = Vec::new();
+    of_body(program, owner, dials, &mut list);
+    list
+}
+
 fn of_body(program: &Program, owner: Owner, dials: Dials, list: &mut Vec<Part>) {
     let flow = Flow::of(program, owner.body(program));
     for (at, op) in flow.body.ops.iter().enumerate().filter(|(at, _)| flow.is_run(*at)) {

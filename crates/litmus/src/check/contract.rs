@@ -5,8 +5,8 @@ use crate::ast::{self, ExprKind as A, Test};
 use crate::diag::{Diagnostic, nearest};
 use crate::names;
 use crate::program::{
-    Contract, ContractKind, FaultHandler, FaultSource, FunctionId, GlobalKind, ObjectKind,
-    Subscription,
+    Contract, ContractKind, FaultHandler, FaultSource, FunctionId, GlobalKind, ObjectId,
+    ObjectKind, Subscription, TlbSource,
 };
 use crate::types::Type;
 
@@ -209,8 +209,9 @@ impl Checker {
     pub(super) fn faults(&mut self, test: &Test) -> Vec<FaultHandler> {
         let mut list: Vec<FaultHandler> = Vec::new();
         for (who, name) in &test.faults {
-            let source = match self.entity(&who.name) {
-                _ if &*who.name == "cpu" => FaultSource::Cpu,
+            let sources = match self.entity(&who.name) {
+                _ if &*who.name == "cpu" => vec![FaultSource::Cpu],
+                _ if &*who.name == "devices" => self.walking_devices(),
                 Some(Entity::Object(id))
                     if matches!(
                         self.objects[id.index()].kind,
@@ -219,7 +220,7 @@ impl Checker {
                             | ObjectKind::Context { .. }
                     ) =>
                 {
-                    FaultSource::Object(id)
+                    vec![FaultSource::Object(id)]
                 }
                 _ => {
                     self.unknown("device or TLB", who, |e| matches!(e, Entity::Object(_)));
@@ -252,25 +253,48 @@ impl Checker {
                 }
             };
             let span = who.span.to(name.span);
-            if let Some(at) = list.iter().position(|other| other.who == source) {
-                let first = list[at].span;
-                if first.file == span.file {
-                    let message = format!("the faults of `{}` have two handlers", who.name);
-                    self.errors.push(
-                        Diagnostic::error(who.span, message)
-                            .label("the second")
-                            .also(first, "the first"),
-                    );
+            for source in sources {
+                if let Some(at) = list.iter().position(|other| other.who == source) {
+                    let first = list[at].span;
+                    if first.file == span.file {
+                        let message = format!("the faults of `{}` have two handlers", who.name);
+                        self.errors.push(
+                            Diagnostic::error(who.span, message)
+                                .label("the second")
+                                .also(first, "the first"),
+                        );
+                    }
+                    // The test knows better than the machine it includes.
+                    if first.file < span.file {
+                        continue;
+                    }
+                    list.remove(at);
                 }
-                // The test knows better than the machine it includes.
-                if first.file < span.file {
-                    continue;
-                }
-                list.remove(at);
+                list.push(FaultHandler { who: source, handler, span });
             }
-            list.push(FaultHandler { who: source, handler, span });
         }
         list
+    }
+
+    /// Devices whose translations hardware takes from a page table. Others are
+    /// given theirs by a handler of their own, which stays.
+    fn walking_devices(&self) -> Vec<FaultSource> {
+        // As many links as there are objects: a circle is an error of its own.
+        let walks = |mut id: ObjectId| {
+            for _ in &self.objects {
+                match &self.objects[id.index()].kind {
+                    ObjectKind::Tlb { source: TlbSource::Object(next), .. } => id = *next,
+                    ObjectKind::SoftTlb => return false,
+                    _ => return true,
+                }
+            }
+            false
+        };
+        let devices = self.objects.iter().enumerate().filter_map(|(at, object)| {
+            let ObjectKind::Device { tlb, .. } = object.kind else { return None };
+            walks(tlb).then_some(FaultSource::Object(ObjectId(at as u32)))
+        });
+        devices.collect()
     }
 }
 

@@ -54,7 +54,7 @@ impl Parser {
         }
         if self.is_word("fault") && tied {
             self.next();
-            let who = self.ident("`cpu`, a device or a TLB")?;
+            let who = self.ident("`cpu`, `devices`, a device or a TLB")?;
             self.expect("=")?;
             let handler = self.ident("a function")?;
             self.expect(";")?;

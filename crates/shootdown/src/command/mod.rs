@@ -9,4 +9,5 @@ pub mod primitives;
 pub mod results;
 pub mod run;
 pub mod status;
+pub mod table;
 pub mod test;

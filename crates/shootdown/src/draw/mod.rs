@@ -29,6 +29,7 @@ pub mod verdict;
 mod lanes;
 mod say;
 mod setting;
+pub mod survey;
 mod text;
 
 #[cfg(test)]

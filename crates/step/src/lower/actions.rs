@@ -8,6 +8,7 @@ use shootdown_litmus::{Name, Span, Type};
 
 use super::faults::{self, Fault, Faulter};
 use super::objects::Walk;
+use super::telling::Moment;
 use super::{Builder, Cursor, Env, Result, Target, sum, unsupported};
 use crate::code::Node;
 use crate::expr::{Expr, Reg};
@@ -187,14 +188,13 @@ impl Builder<'_, '_> {
                 self.try_start(at, &start, &end, call.into, span, name)
             }
             Action::Notify(kind @ (Notify::End | Notify::OnlyEnd)) => {
-                if kind == Notify::End && self.cx.dials.range_end_invalidates {
-                    self.tell(at, &start, &end, span)?;
-                }
+                let moment = if kind == Notify::End { Moment::End } else { Moment::OnlyEnd };
+                self.tell(at, moment, &start, &end, span)?;
                 self.callbacks(at, &["invalidate_range_end"], &start, &end, None, span)?;
                 self.step(at, Op::RangeClose { space: self.space }, span, name);
                 Ok(())
             }
-            Action::Notify(Notify::Range) => self.tell(at, &start, &end, span),
+            Action::Notify(Notify::Range) => self.tell(at, Moment::Call, &start, &end, span),
             Action::Notify(Notify::Release) => {
                 let (start, end) = (Expr::Const(1), self.last_address());
                 self.callbacks(at, &["release"], &start, &end, None, span)
@@ -207,8 +207,8 @@ impl Builder<'_, '_> {
                 self.interrupt_for_flush(at, span, name);
                 let op = Op::GatherFlush { space: self.space, start: Some(first), end: Some(last) };
                 self.step(at, op, span, name);
-                // Until 6.5 with a call of its own, since 6.6 from the flush.
-                self.tell(at, &Expr::Reg(first), &Expr::Reg(last), span)?;
+                let (first, last) = (Expr::Reg(first), Expr::Reg(last));
+                self.tell(at, Moment::GatherFlush, &first, &last, span)?;
                 if frees {
                     self.step(at, Op::GatherFree, span, name);
                 }

@@ -5,6 +5,7 @@ use shootdown_litmus::program::{ContractKind, FunctionId};
 use shootdown_litmus::{Name, Span};
 
 use super::objects::Walk;
+use super::telling::Moment;
 use super::{Binding, Builder, Cursor, Result, Target, sum, unsupported};
 use crate::code::{ContractCall, Node};
 use crate::expr::{Expr, Reg};
@@ -202,20 +203,24 @@ impl Builder<'_, '_> {
             self.interrupt_for_flush(at, span, name);
         }
         self.step(at, Op::FlushCpu { space: self.space, range, local }, span, name);
-        if self.cx.dials.cpu_flush_notifies && !local {
-            self.tell(at, &start, &end, span)?;
+        if !local {
+            self.tell(at, Moment::Flush, &start, &end, span)?;
         }
         Ok(())
     }
 
-    /// Tells the secondary TLBs, now.
+    /// Tells the secondary TLBs, if this is when they are told.
     pub(super) fn tell(
         &mut self,
         at: &mut Cursor,
+        moment: Moment,
         start: &Expr,
         end: &Expr,
         span: Span,
     ) -> Result<()> {
+        if !self.cx.dials.tells_at(moment) {
+            return Ok(());
+        }
         let names = ["invalidate_range", "arch_invalidate_secondary_tlbs"];
         self.callbacks(at, &names, start, end, None, span)
     }

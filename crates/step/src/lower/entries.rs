@@ -5,6 +5,7 @@ use shootdown_litmus::primitives::{Action, Level, LockClass, LockOp, Primitive, 
 use shootdown_litmus::program::{FieldId, Place, PlaceKind};
 
 use super::actions::Call;
+use super::telling::Moment;
 use super::{Binding, Builder, Cursor, Env, Result, sum, unsupported};
 use crate::expr::{Expr, Reg};
 use crate::op::{EntryAt, LockAt, Op};
@@ -64,11 +65,11 @@ impl Builder<'_, '_> {
                 if flush {
                     let (start, end) = self.range_of_entry(level, &call.value(0), span)?;
                     self.flush_cpu(at, Some((start.clone(), end.clone())), false, span, &name)?;
-                    if notify && !self.cx.dials.cpu_flush_notifies {
-                        self.tell(at, &start, &end, span)?;
+                    if notify {
+                        self.tell(at, Moment::ClearNotify, &start, &end, span)?;
                     }
                 }
-                Ok(())
+                self.changed(at, level, &call.value(0), span)
             }
             Action::SetEntry(level, tells) => {
                 if tells {
@@ -81,11 +82,11 @@ impl Builder<'_, '_> {
                     span,
                     &name,
                 );
-                Ok(())
+                self.changed(at, level, &call.value(0), span)
             }
             Action::WriteProtectEntry(level) => {
                 self.step(at, Op::WriteProtectEntry { entry: entry(level) }, span, &name);
-                Ok(())
+                self.changed(at, level, &call.value(0), span)
             }
             Action::TestAndClear(level, mark) => {
                 let flags = match mark {
@@ -94,13 +95,13 @@ impl Builder<'_, '_> {
                 };
                 let op = Op::Flags { into, entry: entry(level), clears: flags, sets: 0 };
                 self.step(at, op, span, &name);
-                Ok(())
+                self.changed(at, level, &call.value(0), span)
             }
             Action::ExchangeEntry(level) => {
                 let (entry, value) = (entry(level), call.value(1));
                 let op = Op::ExchangeEntry { into, entry, expected: None, value };
                 self.step(at, op, span, &name);
-                Ok(())
+                self.changed(at, level, &call.value(0), span)
             }
             Action::SetAccessFlags(level) => {
                 let op = Op::SetAccessFlags { into, entry: entry(level), value: call.value(1) };
@@ -113,6 +114,15 @@ impl Builder<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// An entry was changed: told here only if every change is told at once.
+    fn changed(&mut self, at: &mut Cursor, level: Level, entry: &Expr, span: Span) -> Result<()> {
+        if !self.cx.dials.tells_at(Moment::Change) {
+            return Ok(());
+        }
+        let (start, end) = self.range_of_entry(level, entry, span)?;
+        self.tell(at, Moment::Change, &start, &end, span)
     }
 
     pub(super) fn map_entry(

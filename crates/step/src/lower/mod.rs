@@ -18,9 +18,11 @@ pub(crate) mod live;
 mod locks;
 mod objects;
 mod sites;
+mod telling;
 mod values;
 
 pub use objects::WALK;
+pub use telling::Tells;
 
 use std::collections::HashMap;
 
@@ -52,6 +54,8 @@ pub struct Dials {
     pub cpu_flush_notifies: bool,
     /// `range_end` tells them (until 6.5).
     pub range_end_invalidates: bool,
+    /// When the secondary TLBs are told.
+    pub tells: Tells,
     /// If a subscriber refuses a range, those that took it get its end.
     pub failed_start_ends: bool,
     /// A CPU flush is sent as an interrupt.
