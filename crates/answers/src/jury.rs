@@ -305,7 +305,7 @@ fn put_to_the_test(subject: &Subject, explored: &Explored) -> (u32, u32) {
 }
 
 /// Does so many things, several at the same time; the answers in order.
-pub(crate) fn at_once<T: Send + Sync>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub fn at_once<T: Send + Sync>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let found: Vec<OnceLock<T>> = (0..count).map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     let worker = || {

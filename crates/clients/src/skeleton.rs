@@ -95,23 +95,35 @@ impl Skeleton {
     ///
     /// There is no path in it, or nothing to access.
     pub fn of(program: &Program) -> Result<Skeleton, NoPath> {
+        Skeleton::keeping(program, &[])
+    }
+
+    /// The same, where these threads belong to the path whatever they do: an
+    /// access may be what brings a path about.
+    ///
+    /// # Errors
+    ///
+    /// As of [`of`](Skeleton::of).
+    pub fn keeping(program: &Program, threads: &[&str]) -> Result<Skeleton, NoPath> {
+        let is_client =
+            |thread: &Thread| !threads.contains(&&*thread.name) && is_client(program, thread);
         let root = program.header.span.file;
         let text = program.files.file(root).map_or("", |file| &file.text);
-        let stays = |thread: &&Thread| !is_client(program, thread) && thread.extent.file == root;
+        let stays = |thread: &&Thread| !is_client(thread) && thread.extent.file == root;
         let own = program.threads.iter().find(stays).ok_or(NoPath::OnlyClients)?;
         let pages = pages(program, own);
         if pages.is_empty() {
             return Err(NoPath::NoPages);
         }
         let mut bytes = text.as_bytes().to_vec();
-        let clients = program.threads.iter().filter(|thread| is_client(program, thread));
+        let clients = program.threads.iter().filter(|thread| is_client(thread));
         let gone = clients.map(|thread| thread.extent).chain(program.endings.iter().copied());
         for span in gone.filter(|span| span.file == root) {
             blank(&mut bytes, span);
         }
         // Whole definitions were blanked, so what is left is text still.
         let text: Arc<str> = String::from_utf8_lossy(&bytes).into();
-        let staying = program.threads.iter().filter(|thread| !is_client(program, thread));
+        let staying = program.threads.iter().filter(|thread| !is_client(thread));
         let taken: Vec<(char, u32)> =
             staying.map(|thread| (class(thread), thread.number)).collect();
         Ok(Skeleton {

@@ -4,7 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shootdown::command::{check, drift, explain, merge, primitives, run, status, table, test};
+use shootdown::command::{
+    check, drift, explain, generate, merge, primitives, run, status, table, test,
+};
 use shootdown::report::Report;
 
 /// When do the secondary TLBs have to be notified inside the page table lock,
@@ -27,6 +29,8 @@ enum Command {
     Check(check::Arguments),
     /// What each notification and flush is for: required here, may wait, redundant
     Explain(explain::Arguments),
+    /// Clients around the path of a litmus file, up to a bound: who breaks it
+    Generate(generate::Arguments),
     /// Every path of a kernel by every machine: when they have to be told, and why
     Table(table::Arguments),
     /// A litmus test on real threads, many times, against what the checker allows
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         None => overview(arguments.json, &mut out),
         Some(Command::Check(arguments)) => check::run(&arguments, &mut out).into(),
         Some(Command::Explain(arguments)) => explain::run(&arguments, &mut out).into(),
+        Some(Command::Generate(arguments)) => generate::run(&arguments, &mut out).into(),
         Some(Command::Table(arguments)) => table::run(&arguments, &mut out).into(),
         Some(Command::Run(arguments)) => run::run(&arguments, &mut out).into(),
         Some(Command::Test(arguments)) => test::run(&arguments, &mut out).into(),

@@ -10,8 +10,12 @@
 //!
 //! - [`path`]: the paths, and one of them with all its clients;
 //! - [`cell`]: one path on one machine;
-//! - [`table`]: all of them.
+//! - [`table`]: all of them;
+//! - [`pairs`]: two paths against each other on one page;
+//! - [`generated`]: any path, client by client.
 
 pub mod cell;
+pub mod generated;
+pub mod pairs;
 pub mod path;
 pub mod table;

@@ -261,8 +261,10 @@ pub struct Work {
 }
 
 /// The clients that a path was asked about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clients {
+    /// Up to this bound, as whoever made them says it.
+    pub bound: String,
     /// So many.
     pub all: usize,
     /// So many more were not covered.

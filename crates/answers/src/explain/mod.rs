@@ -54,11 +54,12 @@ pub fn explain(
     function: Option<&str>,
 ) -> Result<Explained, Refused> {
     let case = Case { program: program.clone(), client: None, always: true };
-    explain_among(vec![case], request, function)
+    explain_among(vec![case], "", request, function)
 }
 
 /// Explains the paths of a test with many clients: what is said holds among all
-/// of them. The first case is the one that names and places are taken from.
+/// of them. The first case is the one that names and places are taken from;
+/// `bound` says up to what the clients are all there are.
 ///
 /// # Errors
 ///
@@ -69,6 +70,7 @@ pub fn explain(
 /// Without a case.
 pub fn explain_among(
     cases: Vec<Case>,
+    bound: &str,
     request: &Request,
     function: Option<&str>,
 ) -> Result<Explained, Refused> {
@@ -125,6 +127,7 @@ pub fn explain_among(
         base,
         paths,
         clients: several.then(|| Clients {
+            bound: bound.to_owned(),
             all: jury.len(),
             refused: jury.refused(),
             asked: jury.asked(),

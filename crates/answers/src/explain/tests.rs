@@ -1,3 +1,4 @@
+use super::answer::Broken;
 use super::*;
 use shootdown_litmus::{Directories, Either, Variant, check_source};
 

@@ -127,14 +127,17 @@ fn one_file(file: &Path, arguments: &Arguments, request: &Request) -> Result<Exp
             })?
         }
     };
-    explain_among(cases, request, arguments.function.as_deref()).map_err(|refused| match refused {
-        Refused::Input(error) => {
-            eprint!("{error}");
-            input
-        }
-        Refused::NotCovered { why, span, program } => {
-            eprintln!("{}: not covered: {why}", program.files.locate(span));
-            Status { open: true, ..Status::default() }
+    let bound = arguments.bound.unwrap_or_default().to_string();
+    explain_among(cases, &bound, request, arguments.function.as_deref()).map_err(|refused| {
+        match refused {
+            Refused::Input(error) => {
+                eprint!("{error}");
+                input
+            }
+            Refused::NotCovered { why, span, program } => {
+                eprintln!("{}: not covered: {why}", program.files.locate(span));
+                Status { open: true, ..Status::default() }
+            }
         }
     })
 }

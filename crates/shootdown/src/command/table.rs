@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use shootdown_clients::Bound;
 use shootdown_survey::cell::Choice;
@@ -39,6 +41,15 @@ pub struct Arguments {
     /// Print the client that shows each obligation, and where it breaks
     #[arg(long)]
     pub clients: bool,
+    /// Two paths against each other on one page, instead of each alone
+    #[arg(long)]
+    pub pairs: bool,
+    /// With --pairs: note each pair here, and do not ask again what is noted
+    #[arg(long, value_name = "FILE", requires = "pairs")]
+    pub journal: Option<PathBuf>,
+    /// With --pairs: write each hit here, as a litmus file
+    #[arg(long, value_name = "DIR", requires = "pairs")]
+    pub out: Option<PathBuf>,
     /// Form of the table
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
@@ -79,6 +90,9 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
             return input;
         }
     };
+    if arguments.pairs {
+        return super::pairs::run(arguments, &request, &kernels, &machines, out);
+    }
     let asked = Asked { paths, kernels, machines, bound: arguments.bound.unwrap_or_default() };
     let format = if arguments.json { Format::Json } else { arguments.format };
     let paint = Paint::new(std::io::stdout().is_terminal());

@@ -72,6 +72,7 @@ fn add_step(out: &mut String, explained: &Explained, path: &Path, step: &Step, p
         Answer::Required { without, interval } | Answer::MayWait { without, interval } => {
             let broken = breaks(without, explained);
             add(out, "without it", &format!("{broken}: {}", said_case(case(without))));
+            add_clients(out, without);
             if without.iter().all(|broken| broken.code == "REST") {
                 // A stale entry that no thread here gets to use.
                 add(out, "observer", "none: no thread of this test notices, only REST does");
@@ -94,6 +95,28 @@ fn add_step(out: &mut String, explained: &Explained, path: &Path, step: &Step, p
             }
         }
         Answer::Unknown(why) | Answer::LeftOut(why) => add(out, "because", &one_line(why)),
+    }
+}
+
+/// The smallest client that shows each obligation, each client once.
+fn add_clients(out: &mut String, without: &[Broken]) {
+    let mut told: Vec<(&str, Vec<&str>)> = Vec::new();
+    for broken in without {
+        let Some(client) = broken.client.as_deref() else { continue };
+        match told.iter_mut().find(|(known, _)| *known == client) {
+            Some((_, codes)) => codes.push(broken.code),
+            None => told.push((client, vec![broken.code])),
+        }
+    }
+    for (client, codes) in told {
+        let shown = format!("{} {}", and(&codes), if codes.len() == 1 { "is" } else { "are" });
+        match client.is_empty() {
+            true => add(out, "client", &format!("{shown} shown by the path alone")),
+            false => {
+                add(out, "client", &format!("{shown} shown by"));
+                client.lines().for_each(|line| add(out, "", &format!("  {line}")));
+            }
+        }
     }
 }
 
@@ -134,8 +157,27 @@ fn add_foot(out: &mut String, explained: &Explained, paint: Paint) {
     if matches!(explained.base, Base::Clean { .. }) && !explained.paths.is_empty() {
         line(
             "note",
-            "this speaks of the threads of this test; another one may need a step that these do not",
+            match explained.clients {
+                None => {
+                    "this speaks of the threads of this test; another one may need a step that \
+                     these do not"
+                }
+                Some(_) => {
+                    "this holds among these clients; a larger one may need a step that these do not"
+                }
+            },
         );
+    }
+    if let Some(clients) = &explained.clients {
+        let refused = match clients.refused {
+            0 => String::new(),
+            refused => format!(", {refused} more not covered"),
+        };
+        let asked = match clients.asked == clients.all {
+            true => String::new(),
+            false => format!("; where a step may stand, {} of them", clients.asked),
+        };
+        line("clients", &format!("all {} up to {}{refused}{asked}", clients.all, clients.bound));
     }
     line("model", &explained.model);
     if !explained.params.is_empty() {

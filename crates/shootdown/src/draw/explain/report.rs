@@ -36,6 +36,10 @@ struct Test<'e> {
     not_exercised: &'e [&'static str],
     violated: Vec<JsonBroken<'e>>,
     paths: Vec<JsonPath<'e>>,
+    /// The bound up to which all clients were put around the path, and how many
+    /// those are; `null` for the test's own threads.
+    bound: Option<&'e str>,
+    clients: Option<usize>,
     explorations: u64,
     states: u64,
     /// The only field that differs from run to run.
@@ -81,6 +85,8 @@ struct JsonBroken<'e> {
     code: String,
     why: &'e str,
     steps: Vec<JsonBreaking<'e>>,
+    /// The threads around the path that show it, if they were generated.
+    client: Option<&'e str>,
     timeline: json::Timeline,
 }
 
@@ -145,6 +151,8 @@ fn test(explained: &Explained) -> Test<'_> {
         not_exercised,
         violated: violated.iter().map(json_broken).collect(),
         paths: explained.paths.iter().map(json_path).collect(),
+        bound: explained.clients.as_ref().map(|clients| &*clients.bound),
+        clients: explained.clients.as_ref().map(|clients| clients.all),
         explorations: explained.work.explorations,
         states: explained.work.states,
         seconds: explained.work.time.as_secs_f64(),
@@ -211,6 +219,7 @@ fn json_broken(broken: &Broken) -> JsonBroken<'_> {
                 place: step.place.as_ref().map(json::place),
             })
             .collect(),
+        client: broken.client.as_deref(),
         timeline: json::run(&broken.violation.timeline),
     }
 }
