@@ -2,7 +2,8 @@
 // shootdown-litmus 1
 // Reclaim takes a page away from whoever has it mapped, by its reverse map. The
 // page's lock is held; the caller has a reference, writes the page out and frees
-// it. The swap entry that is left behind is an empty entry here.
+// it. What the entry knows of writes goes to the page. The swap entry that is left
+// behind is an empty entry here.
 
 #include <kernel/v6.1/era>
 
@@ -13,6 +14,7 @@ __from("v6.1.192", "mm/pgtable-generic.c", ptep_clear_flush)
 static int try_to_unmap_one(unsigned long va, struct page *page)
 {
     spinlock_t *ptl;
+    pte_t entry;
     int mapped;
     pte_t *pte;
 
@@ -20,7 +22,9 @@ static int try_to_unmap_one(unsigned long va, struct page *page)
     pte = pte_offset_map_lock(va, &ptl);
     mapped = pte_page(ptep_get(pte)) == page;
     if (mapped) {
-        ptep_clear_flush(pte);
+        entry = ptep_clear_flush(pte);
+        if (pte_dirty(entry))
+            set_page_dirty(page);
         mmu_notifier_invalidate_range(va);
         put_page(page);                 // what the entry had
     }
@@ -35,6 +39,7 @@ __from("v6.1.192", "mm/rmap.c", try_to_unmap_one)
 static int try_to_unmap_file(unsigned long va, struct page *page)
 {
     spinlock_t *ptl;
+    pte_t entry;
     int mapped;
     pte_t *pte;
 
@@ -42,7 +47,9 @@ static int try_to_unmap_file(unsigned long va, struct page *page)
     pte = pte_offset_map_lock(va, &ptl);
     mapped = pte_page(ptep_get(pte)) == page;
     if (mapped) {
-        ptep_clear_flush(pte);
+        entry = ptep_clear_flush(pte);
+        if (pte_dirty(entry))
+            set_page_dirty(page);
         put_page(page);
     }
     pte_unmap_unlock(pte, ptl);
@@ -55,6 +62,7 @@ __from("v6.1.192", "mm/rmap.c", set_tlb_ubc_flush_pending)
 static int try_to_unmap_batched(unsigned long va, struct page *page)
 {
     spinlock_t *ptl;
+    pte_t entry;
     int mapped;
     pte_t *pte;
 
@@ -62,7 +70,9 @@ static int try_to_unmap_batched(unsigned long va, struct page *page)
     pte = pte_offset_map_lock(va, &ptl);
     mapped = pte_page(ptep_get(pte)) == page;
     if (mapped) {
-        ptep_get_and_clear(pte);        // the CPUs: try_to_unmap_flush
+        entry = ptep_get_and_clear(pte);    // the CPUs: try_to_unmap_flush
+        if (pte_dirty(entry))
+            set_page_dirty(page);
         mmu_notifier_invalidate_range(va);
         put_page(page);
     }

@@ -17,6 +17,10 @@ static void __split_huge_pmd_locked(pmd_t *pmd, struct page *table, unsigned lon
 
     old = pmdp_invalidate(pmd);
     rights = pmd_write(old) ? RW : RO;
+    if (pmd_dirty(old)) {
+        set_page_dirty(pmd_page(old));
+        set_page_dirty(pmd_page(old) + 1);
+    }
     set_pte_at(pte_offset_table(table, va), mk_pte(pmd_page(old), rights));
     set_pte_at(pte_offset_table(table, second), mk_pte(pmd_page(old) + 1, rights));
     smp_wmb();

@@ -2,7 +2,8 @@
 // shootdown-litmus 1
 // Reclaim takes a page away from whoever has it mapped, by its reverse map. The
 // page's lock is held; the caller has a reference, writes the page out and frees
-// it. The swap entry that is left behind is an empty entry here. Batching is left
+// it. What the entry knows of writes goes to the page. The swap entry that is left
+// behind is an empty entry here. Batching is left
 // out: there the secondary TLBs are told when a page joins the batch, and the
 // flush of the CPUs at its end tells nobody, for which there is no word here.
 
@@ -13,6 +14,7 @@ __from("v6.12.117", "mm/pgtable-generic.c", ptep_clear_flush)
 static int try_to_unmap_one(unsigned long va, struct page *page)
 {
     spinlock_t *ptl;
+    pte_t entry;
     int mapped;
     pte_t *pte;
 
@@ -20,7 +22,9 @@ static int try_to_unmap_one(unsigned long va, struct page *page)
     pte = pte_offset_map_lock(va, &ptl);
     mapped = pte_page(ptep_get(pte)) == page;
     if (mapped) {
-        ptep_clear_flush(pte);
+        entry = ptep_clear_flush(pte);
+        if (pte_dirty(entry))
+            set_page_dirty(page);
         folio_put(page);                // what the entry had
     }
     pte_unmap_unlock(pte, ptl);

@@ -11,13 +11,20 @@ __from("v6.12.117", "mm/pgtable-generic.c", pmdp_invalidate)
 static void __split_huge_pmd_locked(pmd_t *pmd, struct page *table, unsigned long va,
                                     unsigned long second)
 {
+    pte_t first, next;
     pgprot_t rights;
     pmd_t old;
 
     old = pmdp_invalidate(pmd);
     rights = pmd_write(old) ? RW : RO;
-    set_pte_at(pte_offset_table(table, va), mk_pte(pmd_page(old), rights));
-    set_pte_at(pte_offset_table(table, second), mk_pte(pmd_page(old) + 1, rights));
+    first = mk_pte(pmd_page(old), rights);
+    next = mk_pte(pmd_page(old) + 1, rights);
+    if (pmd_dirty(old)) {
+        first = pte_mkdirty(first);
+        next = pte_mkdirty(next);
+    }
+    set_pte_at(pte_offset_table(table, va), first);
+    set_pte_at(pte_offset_table(table, second), next);
     smp_wmb();
     pmd_populate(pmd, table);
 }
