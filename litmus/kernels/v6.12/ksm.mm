@@ -22,6 +22,8 @@ static pte_t write_protect_page(unsigned long va)
     entry = ptep_get(pte);
     if (pte_write(entry) || pte_dirty(entry)) {
         entry = ptep_clear_flush(pte);
+        if (pte_dirty(entry))
+            set_page_dirty(pte_page(entry));
         entry = pte_mkclean(pte_wrprotect(entry));
         set_pte_at(pte, entry);
     }
