@@ -7,8 +7,7 @@
 
 #include <kernel/v6.1/era>
 
-// An anonymous page: told under the lock. With batching the flush of the CPUs
-// waits for try_to_unmap_flush; the secondary TLBs do not.
+// An anonymous page: told under the lock. Batches are in `reclaim-batch`.
 __from("v6.1.192", "mm/rmap.c", try_to_unmap_one)
 __from("v6.1.192", "mm/pgtable-generic.c", ptep_clear_flush)
 static int try_to_unmap_one(unsigned long va, struct page *page)
@@ -55,35 +54,4 @@ static int try_to_unmap_file(unsigned long va, struct page *page)
     pte_unmap_unlock(pte, ptl);
     mmu_notifier_invalidate_range_end(va);
     return mapped;
-}
-
-__from("v6.1.192", "mm/rmap.c", try_to_unmap_one)
-__from("v6.1.192", "mm/rmap.c", set_tlb_ubc_flush_pending)
-static int try_to_unmap_batched(unsigned long va, struct page *page)
-{
-    spinlock_t *ptl;
-    pte_t entry;
-    int mapped;
-    pte_t *pte;
-
-    mmu_notifier_invalidate_range_start(va);
-    pte = pte_offset_map_lock(va, &ptl);
-    mapped = pte_page(ptep_get(pte)) == page;
-    if (mapped) {
-        entry = ptep_get_and_clear(pte);    // the CPUs: try_to_unmap_flush
-        if (pte_dirty(entry))
-            set_page_dirty(page);
-        mmu_notifier_invalidate_range(va);
-        put_page(page);
-    }
-    pte_unmap_unlock(pte, ptl);
-    mmu_notifier_invalidate_range_end(va);
-    return mapped;
-}
-
-__from("v6.1.192", "mm/rmap.c", try_to_unmap_flush)
-__from("v6.1.192", "arch/x86/mm/tlb.c", arch_tlbbatch_flush)
-static void try_to_unmap_flush(void)
-{
-    flush_tlb_mm();
 }

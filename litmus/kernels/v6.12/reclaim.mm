@@ -3,9 +3,7 @@
 // Reclaim takes a page away from whoever has it mapped, by its reverse map. The
 // page's lock is held; the caller has a reference, writes the page out and frees
 // it. What the entry knows of writes goes to the page. The swap entry that is left
-// behind is an empty entry here. Batching is left
-// out: there the secondary TLBs are told when a page joins the batch, and the
-// flush of the CPUs at its end tells nobody, for which there is no word here.
+// behind is an empty entry here. Batches are in `reclaim-batch`.
 
 #include <kernel/v6.12/era>
 
