@@ -104,7 +104,8 @@ static const struct mmu_notifier_ops mmu_interval_ops = {
 subscribe mm : mmu_interval_ops;
 
 // Readers: who fills. The number may be old already when it is returned; the
-// check under the mirror's lock finds that.
+// check under the mirror's lock finds that. The wait is wait_event with a plain load:
+// who does not sleep has no barrier behind it (`interval-mirror` under `ra`).
 __from("v6.1.192", "mm/mmu_notifier.c", mmu_interval_read_begin)
 static int mmu_interval_read_begin(struct mmu_interval_notifier *sub)
 {
