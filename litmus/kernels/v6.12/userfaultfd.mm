@@ -2,7 +2,8 @@
 // shootdown-litmus 1
 // userfaultfd write-protects a page for a monitor: the engine of mprotect under the
 // shared mmap lock, so that faults run meanwhile. The mark in the entry is a word
-// here, changed and read under the entry's lock.
+// here, changed and read under the entry's lock. An entry that keeps its rights is
+// left alone: the kernel rewrites it, and records no flush for it (pte_needs_flush).
 
 #include <kernel/v6.12/gather>
 
@@ -20,10 +21,10 @@ static void uffd_wp_range(unsigned long va, int enable)
     mmu_notifier_invalidate_range_start(va);
     pte = pte_offset_map_lock(va, &ptl);
     if (!pte_none(ptep_get(pte))) {
-        entry = ptep_modify_prot_start(pte);
-        if (enable)
-            entry = pte_wrprotect(entry);
-        ptep_modify_prot_commit(pte, entry);
+        if (enable && pte_write(ptep_get(pte))) {
+            entry = ptep_modify_prot_start(pte);
+            ptep_modify_prot_commit(pte, pte_wrprotect(entry));
+        }
         uffd_wp = enable;
     }
     pte_unmap_unlock(pte, ptl);
