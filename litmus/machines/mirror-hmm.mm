@@ -13,12 +13,12 @@ spinlock_t mirror_lock;
 struct mmu_interval_notifier mirror;
 { itree = 1; }                       // it is in the tree from the beginning
 
-static bool interval_invalidate(unsigned long start, unsigned long end, int seq)
+static bool interval_invalidate(const struct mmu_notifier_range *range, int seq)
 {
     spin_lock(&mirror_lock);
     mmu_interval_set_seq(&mirror, seq);
-    swtlb_zap(M, start, end);
-    tlb_flush(G, start, end);
+    swtlb_zap(M, range->start, range->end);
+    tlb_flush(G, range->start, range->end);
     spin_unlock(&mirror_lock);
     return true;
 }

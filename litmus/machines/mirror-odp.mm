@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // shootdown-litmus 1
 // An RDMA adapter that faults its pages in on demand: ODP. As HMM, but under a
-// mutex, so its invalidation sleeps. Left out: ranges where nobody may sleep,
-// which it refuses.
+// mutex, so its invalidation sleeps, and it refuses ranges where nobody may.
 
 #include <kernel/v6.12/mmu_interval>
 
@@ -13,12 +12,14 @@ struct mutex umem_mutex;
 struct mmu_interval_notifier umem;
 { itree = 1; }                       // it is in the tree from the beginning
 
-static bool interval_invalidate(unsigned long start, unsigned long end, int seq)
+static bool interval_invalidate(const struct mmu_notifier_range *range, int seq)
 {
+    if (!(range->flags & MMU_NOTIFIER_RANGE_BLOCKABLE))
+        return false;
     mutex_lock(&umem_mutex);
     mmu_interval_set_seq(&umem, seq);
-    swtlb_zap(M, start, end);
-    tlb_flush(G, start, end);
+    swtlb_zap(M, range->start, range->end);
+    tlb_flush(G, range->start, range->end);
     mutex_unlock(&umem_mutex);
     return true;
 }

@@ -207,7 +207,7 @@ exists ([a]=7 /\\ Fa=7 /\\ seq=1)
         }
         _ => None,
     });
-    assert_eq!(flushes, Some(2), "a range is its start and its end");
+    assert_eq!(flushes, Some(4), "a range is its start and its end, its event and its owner");
 }
 
 #[test]

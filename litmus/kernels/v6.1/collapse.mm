@@ -3,7 +3,8 @@
 // khugepaged: small pages become a huge one. The table is taken out, everybody
 // is told, the range ends, and only then the pages are copied. In between the
 // upper entry is empty; who faults waits for the mmap lock, here he tries again:
-// `fault cpu = wait_for_collapse`. A huge page is not allocated here but taken
+// `fault cpu = wait_for_collapse`. Walks without locks have their interrupts off, and
+// are waited for by an interrupt before the table is used again. A huge page is not allocated here but taken
 // from the mapping at `spare`, which has to be unmapped before.
 
 #include <kernel/v6.1/era>
@@ -24,6 +25,7 @@ static void collapse_huge_page(unsigned long va, unsigned long second, struct pa
     table = pmd_pgtable(pmdp_collapse_flush(pmd));
     spin_unlock(ptl);
     mmu_notifier_invalidate_range_end(va, second + 1);
+    tlb_remove_table_sync_one();
     page = pte_page(ptep_get(pte_offset_table(table, va)));
     copy_page(huge, page);
     put_page(page);
@@ -54,6 +56,7 @@ static void retract_page_tables(unsigned long va, unsigned long end)
     ptl = pmd_lock(pmd);
     table = pmd_pgtable(pmdp_collapse_flush(pmd));
     spin_unlock(ptl);
+    tlb_remove_table_sync_one();
     mmu_notifier_invalidate_range_end(va, end);
     pte_free(table);
     mmap_write_unlock();

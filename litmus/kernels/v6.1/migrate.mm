@@ -2,7 +2,8 @@
 // shootdown-litmus 1
 // A page moves: its entries become migration entries, it is copied, and the
 // entries get the new page. A migration entry is an empty entry here, and who
-// meets one tries again until it is gone: `fault cpu = migration_entry_wait`.
+// meets one tries again until it is gone: `fault cpu = migration_entry_wait`. What
+// the old entry knew of writes goes to the page, and from there to the new page.
 
 #include <kernel/v6.1/era>
 
@@ -12,12 +13,15 @@ __from("v6.1.192", "mm/pgtable-generic.c", ptep_clear_flush)
 static void try_to_migrate_one(unsigned long va, struct page *page)
 {
     spinlock_t *ptl;
+    pte_t entry;
     pte_t *pte;
 
     mmu_notifier_invalidate_range_start(va);
     pte = pte_offset_map_lock(va, &ptl);
     if (pte_page(ptep_get(pte)) == page) {
-        ptep_clear_flush(pte);
+        entry = ptep_clear_flush(pte);
+        if (pte_dirty(entry))
+            set_page_dirty(page);
         put_page(page);                 // what the entry had
     }
     pte_unmap_unlock(pte, ptl);
@@ -39,6 +43,7 @@ static void remove_migration_pte(unsigned long va, struct page *new)
 __from("v6.1.192", "mm/migrate.c", migrate_folio_unmap)
 __from("v6.1.192", "mm/migrate.c", migrate_folio_move)
 __from("v6.1.192", "mm/migrate.c", move_to_new_folio)
+__from("v6.1.192", "mm/migrate.c", folio_migrate_flags)
 __from("v6.1.192", "mm/migrate.c", migrate_folio_extra)
 __implements(nop)
 static void unmap_and_move(unsigned long va, struct page *page)
@@ -48,6 +53,7 @@ static void unmap_and_move(unsigned long va, struct page *page)
     lock_page(page);
     try_to_migrate_one(va, page);
     copy_page(new, page);
+    folio_migrate_flags(new, page);
     remove_migration_pte(va, new);
     unlock_page(page);
     put_page(page);

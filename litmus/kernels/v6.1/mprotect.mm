@@ -9,12 +9,15 @@ __from("v6.1.192", "mm/mprotect.c", change_pte_range)
 static void change_pte_range(unsigned long va, pgprot_t rights)
 {
     spinlock_t *ptl;
-    pte_t entry;
+    pte_t old, entry;
     pte_t *pte = pte_offset_map_lock(va, &ptl);
 
     if (!pte_none(ptep_get(pte))) {
-        entry = ptep_modify_prot_start(pte);
-        ptep_modify_prot_commit(pte, mk_pte(pte_page(entry), rights));
+        old = ptep_modify_prot_start(pte);
+        entry = mk_pte(pte_page(old), rights);
+        if (pte_dirty(old))
+            entry = pte_mkdirty(entry);
+        ptep_modify_prot_commit(pte, entry);
     }
     pte_unmap_unlock(pte, ptl);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // shootdown-litmus 1
 // Unmapping through a gather: entries are cleared under the lock, and what they
-// had is freed after one flush that comes later. With dirty pages of shared
-// files the kernel flushes under the lock as well; that is left out.
+// had is freed after one flush that comes later. Dirty pages of shared files are
+// flushed under the lock as well: `zap-shared`.
 
 #include <kernel/v6.1/gather>
 

@@ -17,6 +17,10 @@ static void __split_huge_pmd_locked(pmd_t *pmd, struct page *table, unsigned lon
 
     old = pmdp_invalidate(pmd);
     rights = pmd_write(old) ? RW : RO;
+    if (pmd_dirty(old)) {
+        set_page_dirty(pmd_page(old));
+        set_page_dirty(pmd_page(old) + 1);
+    }
     set_pte_at(pte_offset_table(table, va), mk_pte(pmd_page(old), rights));
     set_pte_at(pte_offset_table(table, second), mk_pte(pmd_page(old) + 1, rights));
     smp_wmb();
@@ -59,4 +63,22 @@ static struct page *split_huge_pmd_freeze(unsigned long va, unsigned long second
     spin_unlock(ptl);
     mmu_notifier_invalidate_range_only_end(va, second + 1);
     return pmd_page(old);
+}
+
+// A huge entry of the level above, which only devices' memory and DAX have. It is
+// not split but dropped, under the lock, and faults bring the small ones. The upper
+// one of the two levels that there are here stands for it.
+__from("v6.1.192", "mm/huge_memory.c", __split_huge_pud)
+__from("v6.1.192", "mm/huge_memory.c", __split_huge_pud_locked)
+static void __split_huge_pud(unsigned long va, unsigned long second)
+{
+    pmd_t *pud = pmd_offset(va);
+    spinlock_t *ptl;
+
+    mmu_notifier_invalidate_range_start(va, second + 1);
+    ptl = pmd_lock(pud);
+    if (pmd_trans_huge(pmdp_get(pud)))
+        pmdp_huge_clear_flush_notify(pud);
+    spin_unlock(ptl);
+    mmu_notifier_invalidate_range_only_end(va, second + 1);
 }

@@ -24,6 +24,7 @@ static void collapse_huge_page(unsigned long va, unsigned long second, struct pa
     table = pmd_pgtable(pmdp_collapse_flush(pmd));
     spin_unlock(ptl);
     mmu_notifier_invalidate_range_end(va, second + 1);
+    tlb_remove_table_sync_one();
     page = pte_page(ptep_get(pte_offset_table(table, va)));
     copy_page(huge, page);
     put_page(page);
@@ -39,7 +40,7 @@ static void collapse_huge_page(unsigned long va, unsigned long second, struct pa
 
 // A table whose pages are all in the page cache is taken out and freed. The
 // mapping's lock is enough, the entry's lock is held too. The table is freed after
-// a grace period, which is left out: nobody here walks without a lock but hardware.
+// a grace period, by a callback in the kernel, here by whoever took it out.
 __from("v6.12.117", "mm/khugepaged.c", retract_page_tables)
 __from("v6.12.117", "mm/pgtable-generic.c", pmdp_collapse_flush)
 __from("v6.12.117", "mm/pgtable-generic.c", pte_free_defer)
@@ -55,6 +56,7 @@ static void retract_page_tables(unsigned long va, unsigned long end)
     table = pmd_pgtable(pmdp_collapse_flush(pmd));
     spin_unlock(ptl);
     mmu_notifier_invalidate_range_end(va, end);
+    synchronize_rcu();
     pte_free(table);
 }
 

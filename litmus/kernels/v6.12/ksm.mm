@@ -7,7 +7,9 @@
 #include <kernel/v6.12/era>
 
 // Tells with the flush. An entry that is read-only and clean already is left
-// alone, and nobody is told.
+// alone, and nobody is told. Behind the flush the references are counted: who has
+// one may write past all entries, and a walk without locks that takes one later
+// finds the entry changed. The empty value is "busy".
 __from("v6.12.117", "mm/ksm.c", write_protect_page)
 __from("v6.12.117", "mm/pgtable-generic.c", ptep_clear_flush)
 __implements(nop)
@@ -22,8 +24,15 @@ static pte_t write_protect_page(unsigned long va)
     entry = ptep_get(pte);
     if (pte_write(entry) || pte_dirty(entry)) {
         entry = ptep_clear_flush(pte);
-        entry = pte_mkclean(pte_wrprotect(entry));
-        set_pte_at(pte, entry);
+        if (page_count(pte_page(entry)) != 2) {     // the entry's and the caller's
+            set_pte_at(pte, entry);
+            entry = __pte(0);
+        } else {
+            if (pte_dirty(entry))
+                set_page_dirty(pte_page(entry));
+            entry = pte_mkclean(pte_wrprotect(entry));
+            set_pte_at(pte, entry);
+        }
     }
     pte_unmap_unlock(pte, ptl);
     mmu_notifier_invalidate_range_end(va);
@@ -54,13 +63,14 @@ static int replace_page(unsigned long va, struct page *page, struct page *kpage,
 }
 
 __from("v6.12.117", "mm/ksm.c", try_to_merge_one_page)
+__implements(nop)
 static void try_to_merge_one_page(unsigned long va, struct page *page, struct page *kpage)
 {
     pte_t orig;
 
     lock_page(page);
     orig = write_protect_page(va);
-    if (pages_identical(page, kpage))
+    if (!pte_none(orig) && pages_identical(page, kpage))
         replace_page(va, page, kpage, orig);
     unlock_page(page);
 }

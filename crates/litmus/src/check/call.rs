@@ -273,8 +273,13 @@ impl BodyChecker<'_> {
             }
             (Kind::Tlb, Type::Tlb(_)) => {}
             (Kind::Range, Type::Record(record)) => {
-                for name in ["start", "end"] {
-                    let ident = Ident { name: name.into(), span: argument.span };
+                // A notification also says what it is for, and who does it.
+                let says = match row.action {
+                    Action::Notify(_) => &["start", "end", "event", "owner"][..],
+                    _ => &["start", "end"],
+                };
+                for name in says {
+                    let ident = Ident { name: (*name).into(), span: argument.span };
                     let (field, ty) = self.cx.field(record, &ident);
                     let kind = ExprKind::Field(Box::new(value.clone()), field);
                     others.push(Arg::Value(Expr { kind, ty, span: argument.span }));

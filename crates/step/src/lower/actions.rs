@@ -172,6 +172,17 @@ impl Builder<'_, '_> {
 
     /// Flushes and notifications, with the callbacks that they run.
     fn tells(&mut self, at: &mut Cursor, action: Action, call: Call<'_>) -> Result<()> {
+        let says = match action {
+            Action::Notify(_) => [call.value(2), call.value(3)],
+            _ => [Expr::Const(0), Expr::Const(0)],
+        };
+        let before = std::mem::replace(&mut self.range_says, says);
+        let told = self.tells_range(at, action, call);
+        self.range_says = before;
+        told
+    }
+
+    fn tells_range(&mut self, at: &mut Cursor, action: Action, call: Call<'_>) -> Result<()> {
         let (span, name) = (call.span, &call.name);
         let (start, end) = self.range(&call.values);
         match action {

@@ -274,6 +274,9 @@ struct Builder<'l, 'p> {
     signed: Vec<bool>,
     /// Records of the thread: their fields.
     records: Vec<HashMap<FieldId, Expr>>,
+    /// What the notification that is being written out is for, and who does it:
+    /// `event` and `owner` of its range.
+    range_says: [Expr; 2],
     functions: Vec<FunctionId>,
     /// Handlers that are being written out.
     handlers: Vec<FunctionId>,
@@ -310,6 +313,7 @@ impl<'l, 'p> Builder<'l, 'p> {
             nodes: Vec::new(),
             signed: Vec::new(),
             records: Vec::new(),
+            range_says: [Expr::Const(0), Expr::Const(0)],
             functions: Vec::new(),
             handlers: Vec::new(),
             unknown: Vec::new(),

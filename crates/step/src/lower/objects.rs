@@ -157,6 +157,8 @@ impl Builder<'_, '_> {
                                 "mm" => Expr::Const(self.space as i64 + 1),
                                 // MMU_NOTIFIER_RANGE_BLOCKABLE
                                 "flags" => Expr::Const(i64::from(walk.refused.is_none())),
+                                "event" => self.range_says[0].clone(),
+                                "owner" => self.range_says[1].clone(),
                                 _ => continue,
                             };
                             values.insert(FieldId(index as u32), value);
