@@ -9,6 +9,7 @@ mod libraries;
 mod metadata;
 mod miri;
 mod model;
+mod naive;
 mod process;
 mod source;
 mod tidy;
@@ -22,6 +23,10 @@ usage: cargo xtask COMMAND
   docs [--bless]          runs the console blocks of the documents and compares;
                           --bless rewrites what differs and shows it
   zoo                     writes docs/zoo.md, the table of documented bugs
+  naive [--large | --twins-first] [--each] [FOLDER | FILE]...
+                          every shipped file on the machine with explicit fills,
+                          up to 2,000,000 states each (--large: 50,000,000), or
+                          the twin that stands for it (--twins-first: only that)
   libraries               builds the library crates alone, for a bare target,
                           and with the oldest compiler they promise
   loom [--short|--long]   model checks the protocol's own synchronisation
@@ -40,6 +45,7 @@ fn main() -> ExitCode {
         ["docs"] => docs::run(docs::Mode::Check),
         ["docs", "--bless"] => docs::run(docs::Mode::Bless),
         ["zoo"] => zoo::run(),
+        ["naive", rest @ ..] => naive::compare(rest),
         ["libraries"] => libraries::run(),
         ["loom", rest @ ..] => match model::Effort::parse(rest) {
             Some(effort) => model::loom(effort),

@@ -64,6 +64,8 @@ pub struct Named {
     pub culprit: Option<usize>,
     /// Every access through an old translation that matters.
     pub uses: Vec<Use>,
+    /// Every write through a pin that matters: the step, who, and the frame.
+    pub pinned: Vec<(usize, usize, usize)>,
 }
 
 /// Names an end.
@@ -103,8 +105,60 @@ pub fn name_outcome(story: &Story<'_>, ends: &Ends) -> Named {
             }
         }
     }
+    let mut pinned = Vec::new();
+    if obligations.is_empty() {
+        // A pin passes all tables: its page may be copied and replaced, or given
+        // to a child as well, and it still takes what a device writes.
+        for used in pinned_writes(story).filter(|used| used.row < culprit.unwrap_or(usize::MAX)) {
+            let fits = |(code, row): &(&'static str, usize)| match *code {
+                "COPY" => true,
+                "RETURN" => is_fork(story, *row),
+                _ => false,
+            };
+            for (code, row) in outlived(story, &used).into_iter().filter(fits) {
+                if !obligations.iter().any(|(known, at, _)| *known == code && *at == row) {
+                    obligations.push((code, row, story.name_of(row)));
+                    pinned.push((used.row, used.thread, used.frame));
+                }
+            }
+        }
+    }
     obligations.sort_by_key(|(_, row, _)| *row);
-    Named { obligations, culprit, uses: candidates }
+    Named { obligations, culprit, uses: candidates, pinned }
+}
+
+/// Whether a step is the return of a fork. Of what others revoke a pin keeps what
+/// it had: on ideal memory too it goes to the cell of that time.
+fn is_fork(story: &Story<'_>, row: usize) -> bool {
+    let Process::Thread(thread) = story.run.steps[row].0 else { return false };
+    let world = &story.machine.world;
+    let Some((_, Op::Return { contract })) = world.next_step(story.state(row), thread) else {
+        return false;
+    };
+    let kind = world.lowered.contracts[*contract].kind;
+    matches!(kind, ContractKind::Fork | ContractKind::ForkPerPage)
+}
+
+/// Writes to a page while somebody has it pinned, for each address that led to
+/// it before.
+fn pinned_writes<'s>(story: &'s Story<'_>) -> impl Iterator<Item = Use> + 's {
+    let world = &story.machine.world;
+    let frames = (0..story.run.steps.len()).filter_map(move |row| {
+        let Process::Thread(thread) = story.run.steps[row].0 else { return None };
+        let before = story.state(row);
+        let Some((_, Op::PageWrite { page, .. })) = world.next_step(before, thread) else {
+            return None;
+        };
+        let frame = frame_of_page(story.value(before, thread, page))?;
+        (before.get(world.pins[frame]) != 0).then_some((row, thread, frame))
+    });
+    frames.flat_map(move |(row, thread, frame)| {
+        let led = move |page: &usize| {
+            (0..=row).any(|at| entry::frame(world.walk(story.state(at), 0, *page)) == Some(frame))
+        };
+        let pages = (0..world.shape().pages.len()).filter(led);
+        pages.map(move |page| Use { row, thread, page, frame, write: true, stale: false })
+    })
 }
 
 /// The variables and faults that have got a value in a run, with the step that

@@ -279,12 +279,16 @@ impl Story<'_> {
                 self.cache_name(used.thread, used.row),
             )
         });
+        let pinned = named.pinned.iter().find(|(at, ..)| *at > row).map(|(_, thread, frame)| {
+            let who = self.agent_name(*thread);
+            format!("{who} writes to {} through a pin", shape.frames[*frame].name)
+        });
         let seen = culprit.and_then(|row| {
             let (thread, _, _) = self.step(row)?;
             Some(format!("what {} then knows has no run on ideal memory", self.agent_name(thread)))
         });
         let parts: Vec<String> =
-            [Some(broken.to_owned()), used, seen].into_iter().flatten().collect();
+            [Some(broken.to_owned()), used.or(pinned), seen].into_iter().flatten().collect();
         parts.join("; ")
     }
 

@@ -61,6 +61,14 @@ fn random_bytes() {
     }
 }
 
+/// Small texts with which the fuzzer came to parts that no file comes to.
+#[test]
+fn what_the_fuzzer_kept() {
+    let texts: Vec<&str> = include_str!("fuzzed.txt").split("\n====\n").collect();
+    assert!(texts.len() > 50, "{} texts", texts.len());
+    texts.into_iter().for_each(read);
+}
+
 #[test]
 fn random_tokens() {
     let text = seeds().join("\n");

@@ -20,6 +20,7 @@
 
 pub mod compare;
 mod entry;
+pub mod files;
 pub mod naive;
 pub mod reach;
 

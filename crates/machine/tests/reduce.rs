@@ -5,7 +5,9 @@ mod reduce_support;
 
 use std::path::{Path, PathBuf};
 
-use reduce_support::{ALL, Answer, MODES, NONE, Test, answer, family, tests_of, tests_of_text};
+use reduce_support::{
+    ALL, Answer, MODES, NONE, Test, answer, counted, family, tests_of, tests_of_text,
+};
 use shootdown_machine::reduce::Kind;
 use shootdown_machine::setting::MemoryModel;
 
@@ -203,6 +205,21 @@ fn what_does_more_than_count_stays_as_it_is() {
     let reduced = answer(&test, ALL, most(), &[]).expect("small");
     assert_eq!(plain.what, reduced.what);
     assert!(!reduced.renumbers);
+}
+
+/// What is known ahead of which steps meet may only say no sooner. A wrong "no"
+/// hides nothing, so nobody else would notice: it costs states.
+#[test]
+fn what_is_known_ahead_changes_no_count() {
+    let files = ["seed", "twins", "checks"].into_iter().flat_map(files);
+    let mut compared = 0;
+    for test in files.flat_map(|path| tests_of(&path, MemoryModel::Sc, false)) {
+        let Some(known) = counted(&test, most(), false) else { continue };
+        let in_full = counted(&test, most(), true);
+        assert_eq!(in_full, Some(known), "{}: states and steps", test.name);
+        compared += 1;
+    }
+    assert!(compared > 100, "{compared}");
 }
 
 /// A wrong independence has to be noticed by what is compared above.

@@ -10,6 +10,7 @@ use std::fmt;
 use shootdown_machine::setting::MemoryModel;
 
 use crate::chance::Random;
+use crate::kinds::enrich;
 
 /// A function or a thread.
 #[derive(Clone, Debug)]
@@ -109,6 +110,7 @@ pub(crate) fn generate(seed: u64) -> Test {
     };
     let mut test = maker.test(seed);
     readers(&mut test, seed);
+    enrich(&mut test, seed);
     test
 }
 

@@ -10,6 +10,7 @@ mod support;
 
 mod chance;
 mod generate;
+mod kinds;
 mod mutants;
 mod shrink;
 
@@ -22,8 +23,8 @@ use shootdown_litmus::Variant;
 use shootdown_machine::mmu::Mmu;
 use shootdown_machine::sets::Sets;
 use shootdown_machine::setting::MemoryModel;
-use shootdown_machine_naive::compare::names;
-use shootdown_machine_naive::{Comparison, compare_with};
+use shootdown_machine_naive::compare::{Searched, compare_searches, names};
+use shootdown_machine_naive::{Comparison, Difference, compare_with};
 
 use generate::{Test, generate};
 use mutants::{ALL, Mutant, Mutation};
@@ -46,6 +47,29 @@ fn run<M: Mmu>(test: &Test, sets: M) -> Result<Comparison, String> {
     Ok(compare_with(&lowered, setting, number("SHOOTDOWN_NAIVE_CAP", CAP), sets))
 }
 
+/// A test with the naive machine, and by the search of the checker with all
+/// reductions and with none; an error if it is none.
+fn run_all(test: &Test) -> Result<(Comparison, Searched), String> {
+    let (lowered, setting) =
+        support::lowered(&test.name, &test.to_string(), &Variant::base(), test.model)?;
+    let cap = number("SHOOTDOWN_NAIVE_CAP", CAP);
+    let comparison = compare_with(&lowered, setting, cap, Sets::default());
+    if !matches!(comparison, Comparison::Same { .. }) {
+        return Ok((comparison, Searched::TooLarge));
+    }
+    Ok(match compare_searches(&lowered, setting, cap) {
+        Ok(searched) => (comparison, searched),
+        Err(difference) => (Comparison::Differs(difference), Searched::TooLarge),
+    })
+}
+
+fn differs(test: &Test) -> Option<Box<Difference>> {
+    match run_all(test) {
+        Ok((Comparison::Differs(difference), _)) => Some(difference),
+        _ => None,
+    }
+}
+
 /// What a run over many programs has met.
 #[derive(Debug, Default)]
 struct Counts {
@@ -55,11 +79,14 @@ struct Counts {
     tso: u64,
     naive: u64,
     sets: u64,
+    reduced: u64,
     /// Programs with a declaration or call of this kind.
     features: BTreeMap<&'static str, u64>,
     /// Programs that break a property.
     broken: BTreeMap<u32, u64>,
     failures: Vec<String>,
+    /// Texts that are no tests, and why.
+    refused: Vec<String>,
 }
 
 const FEATURES: [&str; 49] = [
@@ -115,7 +142,10 @@ const FEATURES: [&str; 49] = [
 ];
 
 impl Counts {
-    fn note(&mut self, test: &Test, text: &str, comparison: Comparison) {
+    fn note(&mut self, test: &Test, text: &str, comparison: Comparison, searched: Searched) {
+        if let Searched::Same { reduced, .. } = searched {
+            self.reduced += reduced;
+        }
         match comparison {
             Comparison::TooLarge => return self.large += 1,
             Comparison::Same { naive, sets, cut, broken } => {
@@ -126,16 +156,13 @@ impl Counts {
                     *self.broken.entry(bit).or_default() += 1;
                 }
             }
-            Comparison::Differs(_) => {
-                let fails =
-                    |test: &Test| matches!(run(test, Sets::default()), Ok(Comparison::Differs(_)));
-                let small = shrink(test, &fails);
-                if let (Ok(Comparison::Differs(difference)), true) =
-                    (run(&small, Sets::default()), self.failures.len() < 4)
-                {
-                    self.failures.push(format!("under {}:\n{small}\n{difference}", small.model));
-                }
+            Comparison::Differs(_) if self.failures.len() < 4 => {
+                let small = shrink(test, &|test| differs(test).is_some());
+                let difference = differs(&small).expect("shrinking keeps the difference");
+                let (name, model) = (&test.name, small.model);
+                self.failures.push(format!("{name} under {model}:\n{small}\n{difference}"));
             }
+            Comparison::Differs(_) => self.failures.push(test.name.clone()),
         }
         self.compared += 1;
         self.tso += u64::from(test.model == MemoryModel::Tso);
@@ -155,14 +182,16 @@ fn sets_and_explicit_fills_agree() {
         loop {
             let test = generate(next.fetch_add(1, Ordering::Relaxed));
             let text = test.to_string();
-            let comparison = run(&test, Sets::default())
-                .unwrap_or_else(|why| panic!("not a test:\n{text}\n{why}"));
+            let result = run_all(&test);
             let mut counts = counts.lock().expect("no other worker panicked");
             // Programs are counted as they finish, so a few more may be tried.
-            if counts.compared >= wanted {
+            if counts.compared >= wanted || counts.refused.len() > 50 {
                 return;
             }
-            counts.note(&test, &text, comparison);
+            match result {
+                Ok((comparison, searched)) => counts.note(&test, &text, comparison, searched),
+                Err(why) => counts.refused.push(format!("{text}\n{why}")),
+            }
         }
     };
     std::thread::scope(|scope| {
@@ -179,13 +208,15 @@ fn sets_and_explicit_fills_agree() {
         begun.elapsed().as_secs_f64()
     );
     println!(
-        "states: naive {}, sets {}; {} end with a table given back too early",
-        counts.naive, counts.sets, counts.cut
+        "states: naive {}, sets {}, with reductions {}; {} end with a table given back too early",
+        counts.naive, counts.sets, counts.reduced, counts.cut
     );
     println!("features: {:?}", counts.features);
     let broken: Vec<String> =
         counts.broken.iter().map(|(bit, count)| format!("{} {count}", names(1 << bit))).collect();
     println!("broken: {}", broken.join(", "));
+    let refused = &counts.refused;
+    assert!(refused.is_empty(), "{} are no tests:\n{}", refused.len(), refused.join("\n"));
     assert!(
         counts.failures.is_empty(),
         "the machines disagree:\n\n{}",

@@ -102,6 +102,11 @@ impl Sure {
         Sure { first, rows }
     }
 
+    /// Knows nothing, so that every state is looked at.
+    pub(super) fn clear(&mut self) {
+        self.rows.iter_mut().for_each(|row| row.fill(0));
+    }
+
     /// Whether a thread's step meets another thread that stands before a step
     /// of its own and exists.
     #[inline]

@@ -161,6 +161,18 @@ pub fn answer(test: &Test, reductions: Reductions, most: u64, blind: &[Kind]) ->
     })
 }
 
+/// States of the machine with all reductions, and steps between them; with
+/// `in_full` nothing is known ahead of which steps meet.
+pub fn counted(test: &Test, most: u64, in_full: bool) -> Option<(u64, u64)> {
+    let (world, slots) = World::new(test.machine.clone(), Target::Machine, test.setting);
+    let mut machine = Machine::new(world, slots, Sets::default());
+    if in_full {
+        machine = machine.looking_in_full();
+    }
+    let found = model::search(&machine, &options(ALL, most, false), &|_| 0, &|_| Vec::new());
+    matches!(found.outcome, Outcome::Complete).then_some((found.states, found.transitions))
+}
+
 /// The text for a number of pages and of threads of the device.
 pub fn family(pages: usize, devices: usize, late: bool) -> String {
     let names: Vec<String> = (0..pages).map(|page| format!("p{page}")).collect();
