@@ -92,6 +92,12 @@ impl Request {
     }
 }
 
+/// The values that a dial of the machine can have; `None` if it has no such dial.
+pub fn values_of(dial: &str) -> Option<&'static [&'static str]> {
+    let dials = shootdown_machine::setting::DIALS.iter();
+    dials.into_iter().find(|known| known.name == dial).map(|known| known.values)
+}
+
 fn since_6_6(tag: &str) -> bool {
     let mut numbers =
         tag.trim_start_matches('v').split('.').map(|part| part.parse::<u32>().unwrap_or(0));

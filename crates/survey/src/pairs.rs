@@ -114,6 +114,10 @@ fn parts(text: &str) -> Option<Parts> {
 /// The test of a pair, without clients; `None` if the route leads nowhere: an
 /// anonymous page that is exclusive has one mapping.
 pub fn text(pair: Pair, kernel: &str) -> Option<String> {
+    // A fork copies one page, by its name, and a test has one child.
+    if pair.second == "fork" && (pair.first == "fork" || pair.route == Route::OtherMapping) {
+        return None;
+    }
     let first = path::text(pair.first).ok()?;
     let one = parts(&first)?;
     let two = parts(&path::text(pair.second).ok()?)?;
@@ -126,9 +130,7 @@ pub fn text(pair: Pair, kernel: &str) -> Option<String> {
         declarations.retain(|line| *line != own);
         declarations.push(shared.clone());
         declarations.push(shared.replacen("map a ", "map a2 ", 1));
-        if pair.second == "fork" {
-            return None;
-        }
+
         (parameters, body) = (renamed(&parameters, "a", "a2"), renamed(&body, "a", "a2"));
     }
     for line in &two.declarations {

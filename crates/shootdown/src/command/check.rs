@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use shootdown_answers::LIBRARY;
 use shootdown_answers::check::{Refused, check, not_covered, read};
-use shootdown_answers::request::{MemoryModel, Request};
+use shootdown_answers::request::{MemoryModel, Request, values_of};
 use shootdown_answers::verdict::{Checked, Judgement, Status as Verdict};
 use shootdown_drift::{Recorded, Tree};
 use shootdown_explore::{Limits, Reductions};
@@ -150,7 +150,7 @@ pub struct Arguments {
     /// Every variant that the file lists, as one table
     #[arg(long, conflicts_with = "variant")]
     pub all_variants: bool,
-    /// Run with both values of a dial
+    /// Run with each value of a dial
     #[arg(long, value_name = "PARAM")]
     pub both: Vec<String>,
     /// Form of the shortest run
@@ -159,6 +159,9 @@ pub struct Arguments {
     /// Do not look for the steps without which a clean test would not be
     #[arg(long)]
     pub no_guards: bool,
+    /// Print a program in C that makes the same calls, and where a delay opens the window
+    #[arg(long, conflicts_with_all = ["json", "all_variants", "both"])]
+    pub reproducer: bool,
     /// Give no verdict that rests on a function which is another in this kernel tree
     #[arg(long, value_name = "DIR")]
     pub tree: Option<PathBuf>,
@@ -196,7 +199,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
     for file in &arguments.files {
         let (checks, found) = one_file(file, arguments, &request, &mut tree);
         status = status.and(found);
-        if !arguments.json {
+        if !arguments.json && !arguments.reproducer {
             // A reader that has seen enough (`| head`) is no error.
             let _ = out.write_all(text(&checks, arguments).as_bytes());
         }
@@ -305,7 +308,13 @@ fn one_file(
                             checked.judgement = Judgement::Unjudged;
                             checked
                         }
-                        None => check(&subject, &request),
+                        None => {
+                            let checked = check(&subject, &request);
+                            if arguments.reproducer {
+                                status = status.and(reproduce(&name, &subject.program, &checked));
+                            }
+                            checked
+                        }
                     }
                 }
                 Err(Refused::NotCovered { program, why, span }) => {
@@ -324,16 +333,32 @@ fn one_file(
     (checks, status)
 }
 
-/// Every setting of the dials that are run with both values.
+/// A program in C, to standard output, or why there is none.
+fn reproduce(name: &str, program: &shootdown_litmus::Program, checked: &Checked) -> Status {
+    match draw::reproducer::text(program, checked) {
+        Ok(text) => {
+            print!("{text}");
+            Status::default()
+        }
+        Err(why) => {
+            eprintln!("{name}: error: {why}");
+            Status { input: true, ..Status::default() }
+        }
+    }
+}
+
+/// Every setting of the dials that are run with all of their values.
 fn settings(request: &Request, both: &[String]) -> Vec<Request> {
     let mut list = vec![request.clone()];
     for dial in both {
+        // A dial that the machine does not have is an error of its own.
+        let values = values_of(dial).unwrap_or(&["yes", "no"]);
         list = list
             .into_iter()
             .flat_map(|request| {
-                ["yes", "no"].map(|value| {
+                values.iter().map(move |value| {
                     let mut request = request.clone();
-                    request.params.push((dial.clone(), value.to_owned()));
+                    request.params.push((dial.clone(), (*value).to_owned()));
                     request
                 })
             })

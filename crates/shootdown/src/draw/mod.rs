@@ -23,13 +23,14 @@ pub mod json;
 pub mod junit;
 pub mod ktap;
 pub mod paint;
+pub mod reproducer;
+pub mod survey;
 pub mod variants;
 pub mod verdict;
 
 mod lanes;
 mod say;
 mod setting;
-pub mod survey;
 mod text;
 
 #[cfg(test)]
