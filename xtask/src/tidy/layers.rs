@@ -5,11 +5,12 @@ use crate::metadata::Package;
 
 /// Each crate and those below it that it may depend on: two wings with one
 /// spine. A crate stands after everything that may depend on it.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     (
         "shootdown",
         &[
             "shootdown-drift",
+            "shootdown-trace",
             "shootdown-live",
             "shootdown-answers",
             "shootdown-litmus",
@@ -65,6 +66,8 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("shootdown-step", &["shootdown-litmus", "mmu-protocol"]),
     ("shootdown-litmus", &["mmu-protocol"]),
     ("shootdown-explore", &[]),
+    // Recordings of running kernels against the protocol.
+    ("shootdown-trace", &["mmu-protocol"]),
     // The wing that runs.
     ("address-space", &["secondary-tlb", "mmu-notifier", "mmu-protocol"]),
     ("secondary-tlb", &["mmu-notifier", "mmu-protocol"]),

