@@ -66,6 +66,8 @@ pub enum Lack {
     OtherPath,
     /// An invalidation of another thread had begun, and may have returned or not.
     NotReturned,
+    /// The lock was dropped; what others did with the empty entry is not seen.
+    Unlocked,
     /// The kernel does not count how often preemption is disabled.
     Preemption,
     /// Where guest memory is mapped is not in the trace.

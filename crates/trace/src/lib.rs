@@ -17,9 +17,11 @@
 //! [`read`] knows nothing of what events mean, and the rules nothing of how they were
 //! written: the same ones run on the records of an address space that is being used.
 
+pub mod check;
 pub mod era;
 pub mod event;
 pub mod finding;
+pub mod litmus;
 pub mod meaning;
 pub mod monitor;
 pub mod read;

@@ -275,7 +275,6 @@ fn only_in(era: &Era, function: &str) -> bool {
 /// The function that a probe's event names: `(ptep_clear_flush+0x0/0x60) ...`, or for
 /// a return `(copy_page_range+0x1/0x2 <- __mmu_notifier_invalidate_range_start) ...`.
 fn function<'a>(raw: &RawEvent<'a>) -> Option<&'a str> {
-    #[allow(irrefutable_let_patterns, reason = "binary bodies name no function")]
     let Body::Text(text) = raw.body else { return None };
     let inside = text.strip_prefix('(')?.split_once(')')?.0;
     let name = match inside.split_once("<- ") {
@@ -344,10 +343,7 @@ fn device(raw: &RawEvent<'_>, make: impl Fn(VirtAddr, u64) -> Kind) -> Option<Ki
 
 /// A marker says that its writer makes a system call; one says where guest memory is.
 fn marker(raw: &RawEvent<'_>) -> Kind {
-    let hex = |field: &str| {
-        let text = raw.text(field)?;
-        u64::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
-    };
+    let hex = |field: &str| raw.hex(field);
     let map = || slot(hex("gpa")?, hex("region")?, hex("len")?);
     map().unwrap_or(Kind::Outside(Outside::Marker))
 }

@@ -268,6 +268,9 @@ pub fn explain(lack: Lack, era: Option<&'static Era>) -> String {
         Lack::NotReturned => "an invalidation had begun and may not have returned; a return probe \
                               on it tells"
             .into(),
+        Lack::Unlocked => "the lock was dropped before they were told; that is wrong if another \
+                           thread filled the empty entry meanwhile, and right if none could"
+            .into(),
         Lack::Preemption => "this trace does not say how deep preemption is disabled, or this \
                              kernel does not count it"
             .into(),

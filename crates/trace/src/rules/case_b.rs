@@ -52,6 +52,9 @@ impl Check for CaseB {
         }
         match event.kind {
             Kind::Clear { addr, size, old } => {
+                if event.mm.is_none() {
+                    return out.open(Rule::R4, world.only_mm(), Lack::Whose);
+                }
                 let Some(mm) = world.watched(event) else { return };
                 match old {
                     None => return out.open(Rule::R4, Some(mm), Lack::Value),
@@ -133,7 +136,7 @@ fn judge(cleared: &Cleared, map: &Event, world: &World, out: &mut Outcomes) {
                 mm,
                 obligation: Obligation::New,
                 what: "the entry was open to others before secondary TLBs were told",
-                lacks: None,
+                lacks: Some(Lack::Unlocked),
                 chain: links(chain),
             });
         }

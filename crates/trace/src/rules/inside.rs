@@ -18,6 +18,9 @@ pub(super) struct Inside;
 impl Check for Inside {
     fn see(&mut self, event: &Event, world: &World, _: &Change, out: &mut Outcomes) {
         let Kind::Clear { addr, size, old } = event.kind else { return };
+        if event.mm.is_none() {
+            return out.open(Rule::R3, world.only_mm(), Lack::Whose);
+        }
         let Some(mm) = world.watched(event) else { return };
         if old.is_some_and(|entry| !entry.accessible) {
             return out.open(Rule::R3, Some(mm), Lack::NotAccessible);

@@ -132,7 +132,8 @@ pub const RULES: [About; 11] = [
         obligation: Obligation::New,
         needs: &[Tag::Clear, Tag::MapNew, Tag::Invalidate],
         needs_clock: false,
-        soundness: "violation: no spin lock is held; a pass does not say which lock is",
+        soundness: "always a suspicion: no spin lock is held, but an entry that stays empty until \
+                    everybody was told is right too; a pass does not say which lock is held",
     },
     About {
         rule: Rule::D1,
