@@ -169,3 +169,17 @@ impl fmt::Display for Cause {
         }
     }
 }
+
+impl Cause {
+    /// What a stream says that cannot go on: damage inside a compressed one, or the
+    /// system's refusal.
+    pub(super) fn of_stream(error: std::io::Error) -> Cause {
+        use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+        match error.kind() {
+            InvalidData | InvalidInput | Other | UnexpectedEof => {
+                Cause::Compression { reason: error.to_string() }
+            }
+            _ => Cause::Io(error),
+        }
+    }
+}

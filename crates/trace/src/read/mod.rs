@@ -22,14 +22,27 @@
 //! Memory does not grow with the input: a reader holds one buffer, one binary page for
 //! each CPU, or one bounded window in which events of several CPUs are put in order.
 
+mod bpftrace;
+mod casemate;
+mod columns;
+mod dat;
 mod error;
 mod event;
+mod frames;
+mod lines;
+mod names;
+mod printed;
 mod reader;
+mod recognise;
+mod record;
 mod source;
+mod text;
 mod wanted;
+mod window;
 
 pub use error::{Cause, Place, TraceError};
 pub use event::{Body, Flags, Item, Lost, RawEvent};
 pub use reader::Reader;
+pub use record::Record;
 pub use source::{Compression, Format, Source, TimeUnit};
 pub use wanted::Wanted;

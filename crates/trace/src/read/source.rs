@@ -82,7 +82,4 @@ pub struct Source {
     pub kernel: Option<String>,
     /// The version of the tool that recorded, if it is named.
     pub recorder: Option<String>,
-    /// Whether hashed pointers were seen (`page=000000009dc6f136`): they name nothing.
-    /// Only text has them.
-    pub hashed_pointers: bool,
 }

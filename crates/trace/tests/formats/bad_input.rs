@@ -1,0 +1,1 @@
+//! Input that is no recording, or half of one.
