@@ -24,6 +24,7 @@ pub mod finding;
 pub mod litmus;
 pub mod meaning;
 pub mod monitor;
+pub mod probes;
 pub mod read;
 pub mod rules;
 pub mod statistics;

@@ -2,7 +2,7 @@
 //!
 //! All rules look at this one picture, so that they agree on it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use mmu_protocol::{MmId, VirtRange};
 
@@ -74,6 +74,8 @@ pub struct World {
     /// Whether times of several CPUs can be compared.
     pub clock: Clock,
     threads: HashMap<u32, Thread>,
+    /// Threads with open ranges.
+    busy: BTreeSet<u32>,
     mms: BTreeMap<MmId, Mm>,
     first: [Option<u64>; Tag::COUNT],
     lost: Option<Event>,
@@ -88,6 +90,7 @@ impl World {
         World {
             clock,
             threads: HashMap::new(),
+            busy: BTreeSet::new(),
             mms: BTreeMap::new(),
             first: [None; Tag::COUNT],
             lost: None,
@@ -142,15 +145,14 @@ impl World {
 
     /// Open ranges of all threads in this address space.
     pub fn open_in(&self, mm: MmId) -> impl Iterator<Item = &Open> {
-        self.threads.values().flat_map(|thread| &thread.open).filter(move |open| open.mm == mm)
+        let busy = self.busy.iter().filter_map(|thread| self.threads.get(thread));
+        busy.flat_map(|thread| &thread.open).filter(move |open| open.mm == mm)
     }
 
     /// Ranges that are open now.
-    pub fn still_open(&self) -> impl Iterator<Item = (&Open, bool)> {
-        let alone = |thread: &Thread| thread.steps > 0;
-        self.threads
-            .values()
-            .flat_map(move |thread| thread.open.iter().map(move |open| (open, alone(thread))))
+    pub fn still_open(&self) -> impl Iterator<Item = &Open> {
+        let busy = self.busy.iter().filter_map(|thread| self.threads.get(thread));
+        busy.flat_map(|thread| &thread.open)
     }
 
     /// Whether an event of this kind came before this event: the probe was there.
@@ -236,7 +238,31 @@ impl World {
             }
             _ => {}
         }
+        self.note_busy(event);
         change
+    }
+
+    fn note_busy(&mut self, event: &Event) {
+        match event.kind {
+            Kind::Start { .. }
+            | Kind::StartReturned { .. }
+            | Kind::End { .. }
+            | Kind::Outside(_) => {
+                let thread = event.at.thread;
+                if self.threads.get(&thread).is_some_and(|thread| !thread.open.is_empty()) {
+                    self.busy.insert(thread);
+                } else {
+                    self.busy.remove(&thread);
+                }
+            }
+            Kind::Release | Kind::Lost { .. } => {
+                let threads = &self.threads;
+                self.busy.retain(|thread| {
+                    threads.get(thread).is_some_and(|thread| !thread.open.is_empty())
+                });
+            }
+            _ => {}
+        }
     }
 
     fn start_returned(&mut self, event: &Event, result: i64, change: &mut Change) {

@@ -9,3 +9,4 @@ pub mod results;
 pub mod run;
 pub mod status;
 pub mod test;
+pub mod trace;

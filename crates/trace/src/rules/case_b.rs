@@ -33,10 +33,10 @@ pub(super) struct CaseB {
 
 impl Check for CaseB {
     fn see(&mut self, event: &Event, world: &World, change: &Change, out: &mut Outcomes) {
+        if matches!(event.kind, Kind::Lost { .. }) {
+            self.cleared.clear();
+        }
         if event.at.interrupt {
-            if matches!(event.kind, Kind::Lost { .. }) {
-                self.cleared.clear();
-            }
             return;
         }
         let thread = event.at.thread;

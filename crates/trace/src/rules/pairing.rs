@@ -72,7 +72,7 @@ impl Check for Pairing {
     }
 
     fn finish(&mut self, world: &World, out: &mut Outcomes) {
-        for (open, _) in world.still_open() {
+        for open in world.still_open() {
             out.open(Rule::R1, Some(open.mm), Lack::Ends);
             let mut finding = no_end(open, &open.start, world, Some(Lack::Ends));
             finding.chain.pop();

@@ -32,8 +32,8 @@ pub(super) struct Shadow {
     told: HashMap<u64, Event>,
 }
 
-/// The largest leaf: 1 GiB.
-const LARGEST: u64 = 1 << 18;
+/// Frames of the larger leaves: 2 MiB and 1 GiB.
+const LARGE: [u64; 2] = [1 << 9, 1 << 18];
 
 impl Check for Shadow {
     fn see(&mut self, event: &Event, world: &World, _: &Change, out: &mut Outcomes) {
@@ -96,11 +96,19 @@ impl Shadow {
         if world.clock == Clock::PerCpu {
             return out.open(Rule::R6, mm, Lack::Clock);
         }
-        let below = self.live.range(pfn.saturating_sub(LARGEST)..pfn + frames);
-        let hit = below.rev().find(|(first, live)| **first + live.frames > pfn);
+        // Leaves that begin in the freed frames, and larger ones that begin before: these
+        // are aligned to their size.
+        let inside = self.live.range(pfn..pfn + frames).next();
+        let hit = inside.map(|(_, live)| live).or_else(|| {
+            let larger = LARGE.iter().filter_map(|size| {
+                let first = pfn & !(size - 1);
+                self.live.get(&first).filter(|live| first + live.frames > pfn)
+            });
+            larger.into_iter().next()
+        });
         match hit {
             None => out.held(Rule::R6, mm),
-            Some((_, live)) => out.found(Finding {
+            Some(live) => out.found(Finding {
                 rule: Rule::R6,
                 mm,
                 obligation: Obligation::Free,
