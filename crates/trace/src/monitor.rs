@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mmu_protocol::{MmId, Record};
+use mmu_protocol::{MmId, Record, RecordKind};
 
 use crate::era::{self, Era};
 use crate::event::{At, Event, Kind, Tag};
@@ -113,7 +113,14 @@ impl Monitor {
 
     /// A record of a running address space, and who reported it. Records of several
     /// threads have to come in one order.
+    ///
+    /// Address spaces without a subscriber report their ranges too; nobody is told of
+    /// these, and they are passed over.
     pub fn record(&mut self, record: Record, thread: u32) {
+        let is_free = matches!(record.kind, RecordKind::Free { .. });
+        if !is_free && self.world.mm(Some(record.mm)).is_none() {
+            return;
+        }
         let place = self.world.events() + 1;
         let at =
             At { place, time: place, cpu: None, thread, preempt_depth: None, interrupt: false };
