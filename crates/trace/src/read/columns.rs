@@ -112,17 +112,19 @@ pub(super) fn find(line: &[u8], format: Format) -> Option<Columns> {
 fn brackets(line: &[u8], format: Format) -> Option<Range<usize>> {
     let perf = format == Format::PerfScript;
     let separator = if perf { b' ' } else { b'-' };
-    let aligned = line.get(COMM) == Some(&separator);
-    let mut from = if aligned { COMM + 1 } else { 0 };
+    if line.get(COMM) == Some(&separator)
+        && let Some(found) = brackets_from(line, COMM + 1, perf)
+    {
+        return Some(found);
+    }
+    brackets_from(line, 0, perf)
+}
+
+fn brackets_from(line: &[u8], mut from: usize, perf: bool) -> Option<Range<usize>> {
     loop {
         let open = from + memchr::memchr(b'[', &line[from..])?;
         let end = skip(line, open + 1, |byte| byte.is_ascii_digit());
-        if end > open + 1
-            && line.get(end) == Some(&b']')
-            && open > 0
-            && line[open - 1] == b' '
-            && (aligned || is_thread(&line[..open], perf))
-        {
+        if end > open + 1 && line.get(end) == Some(&b']') && is_thread(&line[..open], perf) {
             return Some(open + 1..end);
         }
         from = open + 1;
@@ -131,6 +133,7 @@ fn brackets(line: &[u8], format: Format) -> Option<Range<usize>> {
 
 /// Whether a name, the right separator and a number stand before the bracket.
 fn is_thread(before: &[u8], perf: bool) -> bool {
+    let Some(before) = before.strip_suffix(b" ") else { return false };
     let mut before = before.trim_ascii_end();
     if !perf && let Some(rest) = before.strip_suffix(b")") {
         let open = memchr::memrchr(b'(', rest).unwrap_or(0);
@@ -153,7 +156,7 @@ impl Columns {
         // Before the bracket: name, separator, thread, and perhaps the process.
         let mut end = trim(line, 0..self.cpu.start - 1);
         let mut tgid = None;
-        if format == Format::Ftrace && line[..end].ends_with(b")") {
+        if format != Format::PerfScript && line[..end].ends_with(b")") {
             let open = memchr::memrchr(b'(', &line[..end]).ok_or_else(|| not_a_thread(line))?;
             let digits = skip(line, open + 1, blank)..end - 1;
             if !line[digits.clone()].starts_with(b"-") {

@@ -11,6 +11,8 @@ const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 /// How much of a text is looked at.
 const LOOKED_AT: usize = 16 << 10;
+/// Text has no zero at its beginning; one later is damage, and has its line.
+const BINARY: usize = 64;
 
 /// Other tools' files, by their first bytes.
 const OTHERS: [(&[u8], &str); 9] = [
@@ -55,7 +57,7 @@ pub(super) fn text(lines: &mut Lines) -> Result<(Format, bool), Cause> {
     if let Some((_, what)) = OTHERS.iter().find(|(first, _)| begins.starts_with(first)) {
         return Err(Cause::Unrecognised { looks_like: Some(what) });
     }
-    if begins.contains(&0) {
+    if begins[..begins.len().min(BINARY)].contains(&0) {
         return Err(Cause::Unrecognised { looks_like: Some("binary data") });
     }
     let mut ordered = false;

@@ -17,6 +17,8 @@ pub(super) struct Text {
     /// Losses to be told with the time of the next line.
     losses: Vec<Lost>,
     last: Option<u64>,
+    /// The first line of a recording was seen.
+    begun: bool,
     /// What ended the reading; told after what was read before.
     failed: Option<(Place, Cause)>,
     ended: bool,
@@ -43,6 +45,7 @@ impl Text {
             window,
             losses: Vec::new(),
             last: None,
+            begun: false,
             failed: None,
             ended: false,
         }
@@ -208,8 +211,8 @@ impl Text {
         }
         let place = self.lines.number;
         if trimmed.starts_with(b"#") {
-            // The first line was read to recognise the format, and again now.
-            if trimmed.starts_with(b"# tracer:") && self.last.is_some() {
+            let begins = trimmed.starts_with(b"# tracer:");
+            if begins && std::mem::replace(&mut self.begun, true) {
                 return Err(Cause::NotALine {
                     format: self.format,
                     hint: "another recording begins here; give each of them alone",
