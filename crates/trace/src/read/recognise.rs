@@ -78,14 +78,14 @@ pub(super) fn text(lines: &mut Lines) -> Result<(Format, bool), Cause> {
             return Ok((Format::TraceCmdReport, true));
         } else if line.starts_with(b"(") && line.get(1).is_some_and(u8::is_ascii_lowercase) {
             return Ok((Format::Casemate, true));
-        } else if let Some(columns) = columns::find(line, Format::Ftrace) {
+        } else if let Some(columns) = columns::find(line, Format::Ftrace, &mut 0) {
             // trace-cmd fills the name to 20 columns.
             let padded = line[columns.body..].starts_with(b"  ");
             return Ok(match padded && !ordered {
                 true => (Format::TraceCmdReport, true),
                 false => (Format::Ftrace, ordered),
             });
-        } else if columns::find(line, Format::PerfScript).is_some() {
+        } else if columns::find(line, Format::PerfScript, &mut 0).is_some() {
             return Ok((Format::PerfScript, true));
         } else if line.starts_with(b"CPU:") || line.starts_with(b"#") {
             // A loss at the very beginning, or somebody's remark.
