@@ -24,8 +24,8 @@ const COMM: usize = 16;
 pub(super) struct Columns {
     /// Between the brackets.
     cpu: Range<usize>,
-    flags: Option<Range<usize>>,
-    time: Range<usize>,
+    /// The colon behind the time.
+    time_end: usize,
     system: Option<Range<usize>>,
     pub(super) name: Range<usize>,
     pub(super) body: usize,
@@ -48,8 +48,13 @@ pub(super) struct Parsed {
     pub(super) body: Range<usize>,
 }
 
-fn skip(line: &[u8], from: usize, also: impl Fn(u8) -> bool) -> usize {
-    line[from..].iter().position(|&byte| !also(byte)).map_or(line.len(), |count| from + count)
+/// The first byte from here on that is none of these.
+#[inline(always)]
+fn skip(line: &[u8], mut from: usize, also: impl Fn(u8) -> bool) -> usize {
+    while from < line.len() && also(line[from]) {
+        from += 1;
+    }
+    from
 }
 
 fn blank(byte: u8) -> bool {
@@ -57,80 +62,93 @@ fn blank(byte: u8) -> bool {
 }
 
 /// Finds the parts of a line; no number is read. `None` if it has other parts.
-pub(super) fn find(line: &[u8], format: Format) -> Option<Columns> {
-    let cpu = brackets(line, format)?;
-    let after = cpu.end + 1;
-    let time_end = after + memchr::memchr(b':', &line[after..])?;
-    let first = skip(line, after, blank);
-    let first_end = first
-        + line[first..time_end]
-            .iter()
-            .position(|&byte| blank(byte))
-            .unwrap_or(time_end.checked_sub(first)?);
-    let second = skip(line, first_end, blank);
-    let (flags, time) = if second < time_end {
-        (Some(first..first_end), second..time_end)
-    } else {
-        (None, first..time_end)
+///
+/// Every line of a recording comes by here, wanted or not. `hint` is where the bracket
+/// was in a line before, which is where it is in most lines.
+pub(super) fn find(line: &[u8], format: Format, hint: &mut usize) -> Option<Columns> {
+    let perf = format == Format::PerfScript;
+    let separator = if perf { b' ' } else { b'-' };
+    let cpu = match bracket(line, *hint) {
+        Some(cpu) if *hint > COMM && line[COMM] == separator && line[*hint - 1] == b' ' => cpu,
+        _ => brackets(line, perf)?,
     };
-    if !line.get(time.start)?.is_ascii_digit() || line[time.clone()].contains(&b' ') {
+    if cpu.start > COMM + 1 {
+        *hint = cpu.start - 1;
+    }
+    let time_end = cpu.end + memchr::memchr(b':', &line[cpu.end..])?;
+    if !line[time_end - 1].is_ascii_digit() {
         return None;
     }
     let mut name = skip(line, time_end + 1, blank);
-    if format == Format::PerfScript {
+    let mut system = None;
+    if perf {
         // A period, if every event stands for several.
         let digits = skip(line, name, |byte| byte.is_ascii_digit());
         if digits > name && line.get(digits) == Some(&b' ') {
             name = skip(line, digits, blank);
         }
-        let group = name + memchr::memchr2(b':', b' ', &line[name..])?;
-        let end = group + 1 + memchr::memchr2(b':', b' ', line.get(group + 1..)?)?;
-        if line[group] != b':' || line[end] != b':' || name == group {
+        let group = skip(line, name, |byte| byte != b' ' && byte != b':');
+        if line.get(group) != Some(&b':') || group == name {
             return None;
         }
-        return Some(Columns {
-            cpu,
-            flags,
-            time,
-            system: Some(name..group),
-            name: group + 1..end,
-            body: end + 1,
-        });
+        system = Some(name..group);
+        name = group + 1;
     }
-    let end = name + memchr::memchr2(b':', b' ', &line[name..])?;
-    (line[end] == b':' && end > name).then(|| Columns {
+    let end = skip(line, name, |byte| byte != b' ' && byte != b':');
+    (line.get(end) == Some(&b':') && end > name).then_some(Columns {
         cpu,
-        flags,
-        time,
-        system: None,
+        time_end,
+        system,
         name: name..end,
         body: end + 1,
     })
 }
 
 /// The number of the CPU, between brackets.
-fn brackets(line: &[u8], format: Format) -> Option<Range<usize>> {
-    let perf = format == Format::PerfScript;
+fn brackets(line: &[u8], perf: bool) -> Option<Range<usize>> {
     let separator = if perf { b' ' } else { b'-' };
-    let aligned = line.get(COMM) == Some(&separator);
-    let mut from = if aligned { COMM + 1 } else { 0 };
+    if line.get(COMM) == Some(&separator) {
+        let mut at = COMM + 1;
+        if perf {
+            at = skip(line, at, |byte| blank(byte) || byte == b'/' || byte.is_ascii_digit());
+        } else {
+            at = skip(line, at, |byte| byte.is_ascii_digit());
+            at = skip(line, at, blank);
+            if line.get(at) == Some(&b'(') {
+                at = skip(line, at, |byte| byte != b')');
+                at = skip(line, (at + 1).min(line.len()), blank);
+            }
+        }
+        if let Some(found) = bracket(line, at)
+            && line[at - 1] == b' '
+        {
+            return Some(found);
+        }
+    }
+    let mut from = 0;
     loop {
         let open = from + memchr::memchr(b'[', &line[from..])?;
-        let end = skip(line, open + 1, |byte| byte.is_ascii_digit());
-        if end > open + 1
-            && line.get(end) == Some(&b']')
-            && open > 0
-            && line[open - 1] == b' '
-            && (aligned || is_thread(&line[..open], perf))
+        if let Some(found) = bracket(line, open)
+            && is_thread(&line[..open], perf)
         {
-            return Some(open + 1..end);
+            return Some(found);
         }
         from = open + 1;
     }
 }
 
+/// A number in brackets at this place.
+fn bracket(line: &[u8], open: usize) -> Option<Range<usize>> {
+    if line.get(open) != Some(&b'[') {
+        return None;
+    }
+    let end = skip(line, open + 1, |byte| byte.is_ascii_digit());
+    (end > open + 1 && line.get(end) == Some(&b']')).then_some(open + 1..end)
+}
+
 /// Whether a name, the right separator and a number stand before the bracket.
 fn is_thread(before: &[u8], perf: bool) -> bool {
+    let Some(before) = before.strip_suffix(b" ") else { return false };
     let mut before = before.trim_ascii_end();
     if !perf && let Some(rest) = before.strip_suffix(b")") {
         let open = memchr::memrchr(b'(', rest).unwrap_or(0);
@@ -148,12 +166,19 @@ impl Columns {
     /// Reads the numbers. The line has to be text.
     pub(super) fn read(&self, line: &[u8], format: Format) -> Result<Parsed, Cause> {
         let cpu = number(line, &self.cpu, "number of a CPU")?;
-        let (time, decimals) = time(line, &self.time)?;
-        let flags = self.flags.as_ref().and_then(|column| Flags::from_text(&line[column.clone()]));
+        // Behind it: flags and time, or time alone.
+        let first = skip(line, self.cpu.end + 1, blank);
+        let first_end = skip(line, first, |byte| byte != b' ' && byte != b':');
+        let (mut flags, mut at) = (None, first..first_end);
+        if first_end < self.time_end {
+            flags = Flags::from_text(&line[at]);
+            at = skip(line, first_end, blank)..self.time_end;
+        }
+        let (time, decimals) = time(line, &at)?;
         // Before the bracket: name, separator, thread, and perhaps the process.
         let mut end = trim(line, 0..self.cpu.start - 1);
         let mut tgid = None;
-        if format == Format::Ftrace && line[..end].ends_with(b")") {
+        if format != Format::PerfScript && line[..end].ends_with(b")") {
             let open = memchr::memrchr(b'(', &line[..end]).ok_or_else(|| not_a_thread(line))?;
             let digits = skip(line, open + 1, blank)..end - 1;
             if !line[digits.clone()].starts_with(b"-") {
@@ -302,7 +327,8 @@ mod tests {
     use super::*;
 
     fn read(line: &str, format: Format) -> Parsed {
-        let columns = find(line.as_bytes(), format).unwrap_or_else(|| panic!("no columns: {line}"));
+        let columns =
+            find(line.as_bytes(), format, &mut 0).unwrap_or_else(|| panic!("no columns: {line}"));
         columns.read(line.as_bytes(), format).unwrap_or_else(|cause| panic!("{cause}: {line}"))
     }
 
@@ -415,7 +441,7 @@ mod tests {
             ("            init-99999999999 [001] 1.0: a: b", "thread"),
             ("            init-1 (99999999999) [001] 1.0: a: b", "process"),
         ] {
-            let columns = find(line.as_bytes(), Format::Ftrace).expect(line);
+            let columns = find(line.as_bytes(), Format::Ftrace, &mut 0).expect(line);
             match columns.read(line.as_bytes(), Format::Ftrace) {
                 Err(cause) => assert!(cause.to_string().contains(what), "{line}: {cause}"),
                 Ok(parsed) => panic!("{line}: {parsed:?}"),
@@ -433,8 +459,8 @@ mod tests {
             "            init-1 [001] 1.0:",
             "            init-1 [001] 1.0: no name",
         ] {
-            assert!(find(line.as_bytes(), Format::Ftrace).is_none(), "{line}");
-            assert!(find(line.as_bytes(), Format::PerfScript).is_none(), "{line}");
+            assert!(find(line.as_bytes(), Format::Ftrace, &mut 35).is_none(), "{line}");
+            assert!(find(line.as_bytes(), Format::PerfScript, &mut 35).is_none(), "{line}");
         }
     }
 }

@@ -29,6 +29,7 @@ mod dat;
 mod error;
 mod event;
 mod frames;
+mod layout;
 mod lines;
 mod names;
 mod printed;

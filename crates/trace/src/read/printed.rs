@@ -14,50 +14,59 @@ enum Base {
 }
 use Base::{Hex, Marked};
 
-/// A field of a static tracepoint: event, field as in the format file, what stands
-/// before it in the text, and the base. From the `TP_printk` of v6.1 and v6.12:
+/// A field of an event: its name in the format file, what stands before it in the text,
+/// and the base.
+type Row = (&'static str, &'static str, Base);
+
+/// Static tracepoints, from their `TP_printk` in v6.1 and v6.12:
 /// include/trace/events/{kvm,kmem,migrate,ksm,huge_memory,tlb}.h, arch/x86/kvm/trace.h,
 /// arch/x86/kvm/mmu/mmutrace.h.
-const PRINTED: [(&str, &str, &str, Base); 39] = [
-    ("kvm_unmap_hva_range", "start", "range: ", Hex),
-    ("kvm_unmap_hva_range", "end", "-- ", Hex),
-    ("kvm_age_hva", "start", "hva: ", Hex),
-    ("kvm_age_hva", "end", "-- ", Hex),
-    ("kvm_test_age_hva", "hva", "hva: ", Hex),
-    ("kvm_set_spte_hva", "hva", "hva: ", Hex),
-    ("kvm_page_fault", "vcpu_id", "vcpu ", Marked),
-    ("kvm_page_fault", "guest_rip", "rip ", Hex),
-    ("kvm_page_fault", "fault_address", "address ", Hex),
-    ("kvm_page_fault", "error_code", "error_code ", Hex),
-    ("kvm_tdp_mmu_spte_changed", "as_id", "as id ", Marked),
-    ("kvm_tdp_mmu_spte_changed", "gfn", "gfn ", Hex),
-    ("kvm_tdp_mmu_spte_changed", "level", "level ", Marked),
-    ("kvm_tdp_mmu_spte_changed", "old_spte", "old_spte ", Hex),
-    ("kvm_tdp_mmu_spte_changed", "new_spte", "new_spte ", Hex),
-    ("kvm_mmu_set_spte", "gfn", "gfn ", Hex),
-    ("kvm_mmu_set_spte", "spte", "spte ", Hex),
-    ("kvm_mmu_set_spte", "level", "level ", Marked),
-    ("kvm_mmu_set_spte", "sptep", "at ", Hex),
-    ("kvm_mmu_prepare_zap_page", "gfn", "gfn ", Hex),
-    ("mm_page_alloc", "page", "page=", Hex),
-    ("mm_page_free", "page", "page=", Hex),
-    ("mm_page_free_batched", "page", "page=", Hex),
-    ("tlb_flush", "pages", "pages:", Marked),
-    ("tlb_flush", "reason", "(", Marked),
-    ("set_migration_pte", "addr", "addr=", Hex),
-    ("set_migration_pte", "pte", "pte=", Hex),
-    ("remove_migration_pte", "addr", "addr=", Hex),
-    ("remove_migration_pte", "pte", "pte=", Hex),
-    ("ksm_enter", "mm", "mm ", Hex),
-    ("ksm_exit", "mm", "mm ", Hex),
-    ("ksm_merge_with_ksm_page", "pfn", "pfn ", Marked),
-    ("ksm_merge_with_ksm_page", "mm", "mm ", Hex),
-    ("ksm_merge_one_page", "pfn", "pfn ", Marked),
-    ("ksm_merge_one_page", "mm", "mm ", Hex),
-    ("mm_collapse_huge_page", "mm", "mm=", Hex),
-    ("mm_khugepaged_scan_pmd", "mm", "mm=", Hex),
-    ("mm_khugepaged_scan_pmd", "scan_pfn", "scan_pfn=", Hex),
-    ("mm_khugepaged_scan", "mm", "mm=", Hex),
+const PRINTED: [(&str, &[Row]); 20] = [
+    ("kvm_unmap_hva_range", &[("start", "range: ", Hex), ("end", "-- ", Hex)]),
+    ("kvm_age_hva", &[("start", "hva: ", Hex), ("end", "-- ", Hex)]),
+    ("kvm_test_age_hva", &[("hva", "hva: ", Hex)]),
+    ("kvm_set_spte_hva", &[("hva", "hva: ", Hex)]),
+    (
+        "kvm_page_fault",
+        &[
+            ("vcpu_id", "vcpu ", Marked),
+            ("guest_rip", "rip ", Hex),
+            ("fault_address", "address ", Hex),
+            ("error_code", "error_code ", Hex),
+        ],
+    ),
+    (
+        "kvm_tdp_mmu_spte_changed",
+        &[
+            ("as_id", "as id ", Marked),
+            ("gfn", "gfn ", Hex),
+            ("level", "level ", Marked),
+            ("old_spte", "old_spte ", Hex),
+            ("new_spte", "new_spte ", Hex),
+        ],
+    ),
+    (
+        "kvm_mmu_set_spte",
+        &[
+            ("gfn", "gfn ", Hex),
+            ("spte", "spte ", Hex),
+            ("level", "level ", Marked),
+            ("sptep", "at ", Hex),
+        ],
+    ),
+    ("kvm_mmu_prepare_zap_page", &[("gfn", "gfn ", Hex)]),
+    ("mm_page_alloc", &[("page", "page=", Hex)]),
+    ("mm_page_free", &[("page", "page=", Hex)]),
+    ("mm_page_free_batched", &[("page", "page=", Hex)]),
+    ("tlb_flush", &[("pages", "pages:", Marked), ("reason", "(", Marked)]),
+    ("set_migration_pte", &[("addr", "addr=", Hex), ("pte", "pte=", Hex)]),
+    ("remove_migration_pte", &[("addr", "addr=", Hex), ("pte", "pte=", Hex)]),
+    ("ksm_enter", &[("mm", "mm ", Hex)]),
+    ("ksm_exit", &[("mm", "mm ", Hex)]),
+    ("ksm_merge_with_ksm_page", &[("pfn", "pfn ", Marked), ("mm", "mm ", Hex)]),
+    ("mm_collapse_huge_page", &[("mm", "mm=", Hex)]),
+    ("mm_khugepaged_scan_pmd", &[("mm", "mm=", Hex), ("scan_pfn", "scan_pfn=", Hex)]),
+    ("mm_khugepaged_scan", &[("mm", "mm=", Hex)]),
 ];
 
 /// See [`RawEvent::number`](super::RawEvent::number).
@@ -79,32 +88,49 @@ pub(super) fn text<'a>(event: &str, text: &'a str, field: &str) -> Option<&'a st
 
 /// What follows a field's name, and how a number there is written.
 fn find<'a>(event: &str, text: &'a str, field: &str) -> Option<(&'a str, Base)> {
-    if let Some((_, _, before, base)) = PRINTED.iter().find(|row| row.0 == event && row.1 == field)
+    if let Some((_, rows)) = PRINTED.iter().find(|(name, _)| *name == event)
+        && let Some((_, before, base)) = rows.iter().find(|row| row.0 == field)
     {
-        return after(text, before, "").map(|rest| (rest, *base));
+        return behind(text, before).map(|rest| (rest, *base));
     }
     // A probe prints its address first; no field is in these brackets.
-    let text = match text.strip_prefix('(').and_then(|text| text.split_once(") ")) {
-        Some((_, fields)) => fields,
-        None => text,
-    };
-    let rest = after(text, field, "=").or_else(|| after(text, field, ":")).or_else(|| {
-        after(text, field, " ").filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    let mut text = text;
+    if text.starts_with('(')
+        && let Some(end) = memchr::memchr(b')', text.as_bytes())
+    {
+        text = &text[end + 1..];
+    }
+    let rest = after(text, field, b'=').or_else(|| after(text, field, b':')).or_else(|| {
+        after(text, field, b' ').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     })?;
     Some((rest, Marked))
 }
 
-/// What follows `word` and then `sign`, where a word begins.
-fn after<'a>(text: &'a str, word: &str, sign: &str) -> Option<&'a str> {
-    let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+fn is_inside_a_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// What follows words, where the first begins.
+fn behind<'a>(text: &'a str, words: &str) -> Option<&'a str> {
     let mut from = 0;
-    while let Some(at) = memchr::memmem::find(&text.as_bytes()[from..], word.as_bytes()) {
-        let (start, end) = (from + at, from + at + word.len());
-        let begins = start == 0 || !inside(text.as_bytes()[start - 1]);
-        if begins && let Some(rest) = text[end..].strip_prefix(sign) {
-            return Some(rest.trim_start_matches(' '));
+    loop {
+        let start = from + text.get(from..)?.find(words)?;
+        let end = start + words.len();
+        if start == 0 || !is_inside_a_word(text.as_bytes()[start - 1]) {
+            return Some(text[end..].trim_start_matches(' '));
         }
         from = end;
+    }
+}
+
+/// What follows a word and this sign.
+fn after<'a>(text: &'a str, word: &str, sign: u8) -> Option<&'a str> {
+    let (bytes, word) = (text.as_bytes(), word.as_bytes());
+    for at in memchr::memchr_iter(sign, bytes) {
+        let Some(start) = at.checked_sub(word.len()) else { continue };
+        if bytes[start..at] == *word && (start == 0 || !is_inside_a_word(bytes[start - 1])) {
+            return Some(text[at + 1..].trim_start_matches(' '));
+        }
     }
     None
 }
@@ -218,9 +244,11 @@ mod tests {
 
     #[test]
     fn no_row_twice() {
-        for (number, row) in PRINTED.iter().enumerate() {
-            let twin = PRINTED[..number].iter().find(|other| (other.0, other.1) == (row.0, row.1));
-            assert!(twin.is_none(), "{} {}", row.0, row.1);
+        for (at, (event, rows)) in PRINTED.iter().enumerate() {
+            assert!(PRINTED[..at].iter().all(|(other, _)| other != event), "{event}");
+            for (at, row) in rows.iter().enumerate() {
+                assert!(rows[..at].iter().all(|other| other.0 != row.0), "{event} {}", row.0);
+            }
         }
     }
 }

@@ -11,6 +11,8 @@ const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 /// How much of a text is looked at.
 const LOOKED_AT: usize = 16 << 10;
+/// Text has no zero at its beginning; one later is damage, and has its line.
+const BINARY: usize = 64;
 
 /// Other tools' files, by their first bytes.
 const OTHERS: [(&[u8], &str); 9] = [
@@ -55,7 +57,7 @@ pub(super) fn text(lines: &mut Lines) -> Result<(Format, bool), Cause> {
     if let Some((_, what)) = OTHERS.iter().find(|(first, _)| begins.starts_with(first)) {
         return Err(Cause::Unrecognised { looks_like: Some(what) });
     }
-    if begins.contains(&0) {
+    if begins[..begins.len().min(BINARY)].contains(&0) {
         return Err(Cause::Unrecognised { looks_like: Some("binary data") });
     }
     let mut ordered = false;
@@ -76,14 +78,14 @@ pub(super) fn text(lines: &mut Lines) -> Result<(Format, bool), Cause> {
             return Ok((Format::TraceCmdReport, true));
         } else if line.starts_with(b"(") && line.get(1).is_some_and(u8::is_ascii_lowercase) {
             return Ok((Format::Casemate, true));
-        } else if let Some(columns) = columns::find(line, Format::Ftrace) {
+        } else if let Some(columns) = columns::find(line, Format::Ftrace, &mut 0) {
             // trace-cmd fills the name to 20 columns.
             let padded = line[columns.body..].starts_with(b"  ");
             return Ok(match padded && !ordered {
                 true => (Format::TraceCmdReport, true),
                 false => (Format::Ftrace, ordered),
             });
-        } else if columns::find(line, Format::PerfScript).is_some() {
+        } else if columns::find(line, Format::PerfScript, &mut 0).is_some() {
             return Ok((Format::PerfScript, true));
         } else if line.starts_with(b"CPU:") || line.starts_with(b"#") {
             // A loss at the very beginning, or somebody's remark.

@@ -17,6 +17,10 @@ pub(super) struct Text {
     /// Losses to be told with the time of the next line.
     losses: Vec<Lost>,
     last: Option<u64>,
+    /// Where the CPU was in the line before.
+    hint: usize,
+    /// The first line of a recording was seen.
+    begun: bool,
     /// What ended the reading; told after what was read before.
     failed: Option<(Place, Cause)>,
     ended: bool,
@@ -43,6 +47,8 @@ impl Text {
             window,
             losses: Vec::new(),
             last: None,
+            hint: 0,
+            begun: false,
             failed: None,
             ended: false,
         }
@@ -146,7 +152,7 @@ impl Text {
 
     fn columns(&mut self, line: Line, source: &mut Source) -> Result<Option<Step>, Cause> {
         let bytes = self.lines.bytes(line);
-        let Some(columns) = columns::find(bytes, self.format) else {
+        let Some(columns) = columns::find(bytes, self.format, &mut self.hint) else {
             return self.other(line, source);
         };
         let want = self.names.event(&bytes[columns.name.clone()]);
@@ -208,8 +214,8 @@ impl Text {
         }
         let place = self.lines.number;
         if trimmed.starts_with(b"#") {
-            // The first line was read to recognise the format, and again now.
-            if trimmed.starts_with(b"# tracer:") && self.last.is_some() {
+            let begins = trimmed.starts_with(b"# tracer:");
+            if begins && std::mem::replace(&mut self.begun, true) {
                 return Err(Cause::NotALine {
                     format: self.format,
                     hint: "another recording begins here; give each of them alone",
@@ -251,9 +257,9 @@ impl Text {
         let perf = Format::PerfScript;
         let hint = if line.contains(&0) {
             "it is binary"
-        } else if self.format != perf && columns::find(line, perf).is_some() {
+        } else if self.format != perf && columns::find(line, perf, &mut 0).is_some() {
             "it is one of perf script; are these two recordings in one file?"
-        } else if self.format == perf && columns::find(line, Format::Ftrace).is_some() {
+        } else if self.format == perf && columns::find(line, Format::Ftrace, &mut 0).is_some() {
             "it is one of ftrace; are these two recordings in one file?"
         } else if bpftrace::is_line(line) {
             "it is one of bpftrace; are these two recordings in one file?"

@@ -6,10 +6,9 @@
 
 use std::collections::HashMap;
 
-use tracepoint_decode::PerfEventFormat;
-
 use super::file::{Cursor, Error, Numbers, Packing, Storage, damaged};
 use super::page::{Extent, Layout};
+use crate::read::layout::Layout as EventLayout;
 use crate::read::recognise::TRACE_DAT;
 use crate::read::{Cause, Place};
 
@@ -37,7 +36,7 @@ const BUFFER_TEXT: u16 = 22;
 /// An event, as the recording describes it.
 pub(super) struct Described {
     pub(super) system: String,
-    pub(super) format: PerfEventFormat,
+    pub(super) layout: EventLayout,
 }
 
 /// Everything that stands before the events.
@@ -345,17 +344,13 @@ impl Header {
     }
 
     fn format(&mut self, text: &[u8], system: &str, at: u64) -> Result<(), Error> {
-        let text = String::from_utf8_lossy(text);
-        let format = PerfEventFormat::parse(self.long == 8, system, &text);
-        let id = format.as_ref().and_then(|format| u16::try_from(format.id()).ok());
-        let (Some(format), Some(id)) = (format, id) else {
-            let first = text.lines().next().unwrap_or_default();
-            return Err(damaged(
-                at,
-                format!("the format of {system}'s `{first:.60}` says nothing"),
-            ));
-        };
-        self.events.insert(id, Described { system: system.to_owned(), format });
+        let layout = str::from_utf8(text).map_err(|_| "no text").and_then(EventLayout::parse);
+        let layout = layout.map_err(|reason| {
+            let first = String::from_utf8_lossy(&text[..text.len().min(80)]);
+            let first = first.lines().next().unwrap_or_default();
+            damaged(at, format!("a format of {system:.40}, `{first}`: {reason}"))
+        })?;
+        self.events.insert(layout.id, Described { system: system.to_owned(), layout });
         Ok(())
     }
 

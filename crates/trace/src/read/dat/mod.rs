@@ -131,7 +131,7 @@ impl TraceDat {
             }
         };
         let (stream, name, printed) = match found {
-            Found::Record { stream, id } => (stream, self.events[&id].format.name(), false),
+            Found::Record { stream, id } => (stream, self.events[&id].layout.name.as_str(), false),
             Found::Printed { stream, name } => (stream, &self.printed[..name], true),
         };
         let data = self.streams[stream].record();
@@ -141,7 +141,7 @@ impl TraceDat {
         let body = if printed {
             Body::Text(self.printed[name.len()..].trim_matches([' ', ':', '\n']))
         } else {
-            Body::Record(Record::new(&described.format, data, self.storage.numbers.big_endian))
+            Body::Record(Record::new(&described.layout, data, self.storage.numbers.big_endian))
         };
         Ok(Some(Item::Event(RawEvent {
             place: self.records,
@@ -169,14 +169,14 @@ impl TraceDat {
         if kind == Kind::Wanted {
             return Some(Found::Record { stream, id });
         }
-        let record = Record::new(&self.events[&id].format, data, self.storage.numbers.big_endian);
+        let record = Record::new(&self.events[&id].layout, data, self.storage.numbers.big_endian);
         let text = match kind {
             Kind::Formatted => {
                 let format = self.printk.get(&record.number("fmt")?)?;
                 let arguments = record.rest("buf")?;
                 bprint::text(format, arguments, self.storage.numbers, self.long)
             }
-            _ => record.printed("buf")?.to_owned(),
+            _ => record.text("buf")?.to_owned(),
         };
         let name = text.find([' ', '=', ':', ',', '\n']).unwrap_or(text.len());
         self.names.printed(&text.as_bytes()[..name]).then(|| {
@@ -187,9 +187,9 @@ impl TraceDat {
 }
 
 fn kind(event: &Described, names: &Names) -> Option<Kind> {
-    match names.event(event.format.name().as_bytes()) {
+    match names.event(event.layout.name.as_bytes()) {
         Want::Event => Some(Kind::Wanted),
-        Want::IfPrinted if event.system == "ftrace" => match event.format.name() {
+        Want::IfPrinted if event.system == "ftrace" => match event.layout.name.as_str() {
             "print" => Some(Kind::Printed),
             "bprint" => Some(Kind::Formatted),
             _ => None,
