@@ -61,10 +61,10 @@ fn one(checked: &Checked, shown: &Shown<'_>, paint: Paint) -> String {
             count => format!("; {} {}", paint.open("suspicious"), times(count)),
         };
         let about = row.rule.about();
-        out.push_str(&format!("  {}  {:<15} {verdict}{suspicions}\n", row.rule, about.name));
+        out.push_str(&format!("  {}  {:<15}  {verdict}{suspicions}\n", row.rule, about.name));
         for (lack, count) in open(row) {
             out.push_str(&format!(
-                "{:21}not checked {}: {}\n",
+                "{:23}not checked {}: {}\n",
                 "",
                 times(count),
                 explain(lack, era)
