@@ -66,12 +66,12 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("shootdown-step", &["shootdown-litmus", "mmu-protocol"]),
     ("shootdown-litmus", &["mmu-protocol"]),
     ("shootdown-explore", &[]),
-    // Recordings of running kernels against the protocol.
-    ("shootdown-trace", &["mmu-protocol"]),
-    // The wing that runs.
-    ("address-space", &["secondary-tlb", "mmu-notifier", "mmu-protocol"]),
+    // The wing that runs. Its stress tests are monitored with the rules for recordings.
+    ("address-space", &["shootdown-trace", "secondary-tlb", "mmu-notifier", "mmu-protocol"]),
     ("secondary-tlb", &["mmu-notifier", "mmu-protocol"]),
     ("mmu-notifier", &["mmu-protocol"]),
+    // Recordings of running kernels, and running address spaces, against the protocol.
+    ("shootdown-trace", &["mmu-protocol"]),
     // The spine.
     ("mmu-protocol", &[]),
 ];

@@ -23,6 +23,7 @@ pub mod json;
 pub mod junit;
 pub mod ktap;
 pub mod paint;
+pub mod trace;
 pub mod variants;
 pub mod verdict;
 
