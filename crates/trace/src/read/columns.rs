@@ -277,27 +277,27 @@ fn trim(line: &[u8], range: Range<usize>) -> usize {
 
 pub(super) fn number(line: &[u8], range: &Range<usize>, what: &'static str) -> Result<u32, Cause> {
     let written = line.get(range.clone()).unwrap_or_default();
-    str::from_utf8(written)
-        .ok()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|text| text.parse().ok())
+    digits(written)
+        .and_then(|number| u32::try_from(number).ok())
         .ok_or_else(|| Cause::Number { what, written: shorten(written) })
+}
+
+/// A decimal number of 64 bits.
+fn digits(bytes: &[u8]) -> Option<u64> {
+    let mut sum = 0_u64;
+    for &byte in bytes {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        sum = sum.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+    }
+    (!bytes.is_empty()).then_some(sum)
 }
 
 /// `4.790775` in nanoseconds, or a bare count.
 fn time(line: &[u8], range: &Range<usize>) -> Result<(u64, Option<u32>), Cause> {
     let written = &line[range.clone()];
     let bad = || Cause::Number { what: "time", written: shorten(written) };
-    let digits = |bytes: &[u8]| {
-        let mut sum = 0_u64;
-        for &byte in bytes {
-            if !byte.is_ascii_digit() {
-                return None;
-            }
-            sum = sum.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
-        }
-        (!bytes.is_empty()).then_some(sum)
-    };
     let Some(point) = memchr::memchr(b'.', written) else {
         return Ok((digits(written).ok_or_else(bad)?, None));
     };

@@ -100,10 +100,7 @@ fn find<'a>(event: &str, text: &'a str, field: &str) -> Option<(&'a str, Base)> 
     {
         text = &text[end + 1..];
     }
-    let rest = after(text, field, b'=').or_else(|| after(text, field, b':')).or_else(|| {
-        after(text, field, b' ').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    })?;
-    Some((rest, Marked))
+    Some((value(text, field)?, Marked))
 }
 
 fn is_inside_a_word(byte: u8) -> bool {
@@ -123,16 +120,27 @@ fn behind<'a>(text: &'a str, words: &str) -> Option<&'a str> {
     }
 }
 
-/// What follows a word and this sign.
-fn after<'a>(text: &'a str, word: &str, sign: u8) -> Option<&'a str> {
+/// What follows a word and `=`; where it has none, the word and `:`, or a number.
+fn value<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let (bytes, word) = (text.as_bytes(), word.as_bytes());
-    for at in memchr::memchr_iter(sign, bytes) {
-        let Some(start) = at.checked_sub(word.len()) else { continue };
-        if bytes[start..at] == *word && (start == 0 || !is_inside_a_word(bytes[start - 1])) {
-            return Some(text[at + 1..].trim_start_matches(' '));
+    let rest = |at: usize| text.get(at..).map(|rest| rest.trim_start_matches(' '));
+    let (mut colon, mut number) = (None, None);
+    for start in memchr::memchr_iter(*word.first()?, bytes) {
+        if !bytes[start..].starts_with(word) || start > 0 && is_inside_a_word(bytes[start - 1]) {
+            continue;
+        }
+        let end = start + word.len();
+        match bytes.get(end) {
+            Some(b'=') => return rest(end + 1),
+            Some(b':') if colon.is_none() => colon = rest(end + 1),
+            Some(b' ') if number.is_none() => {
+                number = rest(end)
+                    .filter(|rest| rest.as_bytes().first().is_some_and(u8::is_ascii_digit));
+            }
+            _ => {}
         }
     }
-    None
+    colon.or(number)
 }
 
 /// The number that a text begins with. It ends where something else begins that is
