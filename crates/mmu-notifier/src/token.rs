@@ -47,7 +47,8 @@ impl<F: FnMut()> Drop for Undo<F> {
 #[inline]
 fn clear_to<P: Platform>(entry: Entry<'_, P>, mark: P::Entry) -> P::Entry {
     let old = entry.exchange(mark);
-    entry.platform().observe(RecordKind::Clear { addr: entry.addr, size: entry.size });
+    let pfn = entry.platform().pfn(old);
+    entry.platform().observe(RecordKind::Clear { addr: entry.addr, size: entry.size, pfn });
     old
 }
 

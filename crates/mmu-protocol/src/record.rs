@@ -43,6 +43,8 @@ pub enum RecordKind {
         addr: VirtAddr,
         /// What the entry mapped.
         size: PageSize,
+        /// First frame of what it mapped; of the table if it pointed to one.
+        pfn: u64,
     },
     /// An entry lost a right or its page under the lock without being cleared
     /// first.

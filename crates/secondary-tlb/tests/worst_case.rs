@@ -184,7 +184,7 @@ fn records_feed_it() {
         let tlb = filled(ro(10));
         tlb.observe(RecordKind::Start { range, event, blockable: true });
         tlb.table().set(A, None);
-        tlb.observe(RecordKind::Clear { addr: A, size });
+        tlb.observe(RecordKind::Clear { addr: A, size, pfn: 10 });
         if told {
             tlb.observe(RecordKind::Invalidate { range });
         }

@@ -16,5 +16,7 @@ pub mod count;
 pub mod draw;
 pub mod drift;
 pub mod play;
+#[cfg(target_os = "linux")]
+pub mod record;
 pub mod report;
 pub mod table;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use shootdown::command::{
-    check, drift, explain, generate, merge, primitives, run, status, table, test,
+    check, drift, explain, generate, merge, primitives, probes, record, run, status, table, test,
+    trace,
 };
 use shootdown::report::Report;
 
@@ -41,6 +42,12 @@ enum Command {
     Merge(merge::Arguments),
     /// Whether the kernel functions behind the files are still those that were read
     Drift(drift::Arguments),
+    /// Whether a recorded trace of a running kernel followed the protocol
+    Trace(trace::Arguments),
+    /// Probe definitions and recording commands for a kernel
+    Probes(probes::Arguments),
+    /// Records a command on this kernel, as far as it allows, and leaves nothing behind
+    Record(record::Arguments),
     /// What a litmus test can call without defining it
     Primitives {
         /// Only rows with this word
@@ -64,6 +71,9 @@ fn main() -> ExitCode {
         Some(Command::Test(arguments)) => test::run(&arguments, &mut out).into(),
         Some(Command::Merge(arguments)) => merge::run(&arguments, &mut out).into(),
         Some(Command::Drift(arguments)) => drift::run(&arguments, &mut out).into(),
+        Some(Command::Trace(arguments)) => trace::run(&arguments, &mut out).into(),
+        Some(Command::Probes(arguments)) => probes::run(&arguments, &mut out).into(),
+        Some(Command::Record(arguments)) => record::run(&arguments, &mut out).into(),
         Some(Command::Primitives { word }) => {
             let _ = out.write_all(primitives::text(word.as_deref()).as_bytes());
             ExitCode::SUCCESS

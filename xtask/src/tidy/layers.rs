@@ -5,11 +5,12 @@ use crate::metadata::Package;
 
 /// Each crate and those below it that it may depend on: two wings with one
 /// spine. A crate stands after everything that may depend on it.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     (
         "shootdown",
         &[
             "shootdown-drift",
+            "shootdown-trace",
             "shootdown-live",
             "shootdown-survey",
             "shootdown-clients",
@@ -72,10 +73,12 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("shootdown-step", &["shootdown-litmus", "mmu-protocol"]),
     ("shootdown-litmus", &["mmu-protocol"]),
     ("shootdown-explore", &[]),
-    // The wing that runs.
-    ("address-space", &["secondary-tlb", "mmu-notifier", "mmu-protocol"]),
+    // The wing that runs. Its stress tests are monitored with the rules for recordings.
+    ("address-space", &["shootdown-trace", "secondary-tlb", "mmu-notifier", "mmu-protocol"]),
     ("secondary-tlb", &["mmu-notifier", "mmu-protocol"]),
     ("mmu-notifier", &["mmu-protocol"]),
+    // Recordings of running kernels, and running address spaces, against the protocol.
+    ("shootdown-trace", &["mmu-protocol"]),
     // The spine.
     ("mmu-protocol", &[]),
 ];

@@ -1,12 +1,13 @@
 //! What the threads do, and how the worst-case TLB learns of it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use address_space::{AddressSpace, Cpu, DeviceThread, Error, Ksm, Observer, POISON, Walker};
 use mmu_notifier::Task;
 use mmu_protocol::{Access, MmId, Obligation, Record, RecordKind, Rights, Transition, VirtAddr};
 use secondary_tlb::{StaleUse, WorstCaseTlb};
+use shootdown_trace::monitor::Monitor;
 
 use crate::support::{block, blocks, page, pages};
 
@@ -28,6 +29,16 @@ pub(crate) struct Feed {
     pub(crate) tlb: OnceLock<(MmId, Arc<WorstCase>)>,
     /// How often each kind of change was made: evidence that all of it happened.
     pub(crate) seen: [AtomicU64; SEEN.len()],
+    /// The rules for recordings of kernels, on what is reported here.
+    pub(crate) monitor: OnceLock<Mutex<Monitor>>,
+}
+
+thread_local! {
+    /// What the monitor calls this thread.
+    static THREAD: u32 = {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    };
 }
 
 /// What is counted.
@@ -59,9 +70,22 @@ impl Feed {
     }
 }
 
+impl Feed {
+    fn watch(&self, record: Record) {
+        // Millions of them, and no rule asks.
+        if matches!(record.kind, RecordKind::Fill { .. } | RecordKind::Use { .. }) {
+            return;
+        }
+        if let Some(monitor) = self.monitor.get() {
+            THREAD.with(|thread| monitor.lock().unwrap().record(record, *thread));
+        }
+    }
+}
+
 impl Observer for Feed {
     fn record(&self, record: Record) {
         self.count(&record.kind);
+        self.watch(record);
         let Some((mm, tlb)) = self.tlb.get() else { return };
         match record.kind {
             // Of that it is told as a subscriber.

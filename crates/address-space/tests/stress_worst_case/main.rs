@@ -18,7 +18,7 @@ mod support;
 mod load;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use address_space::{
     AddressSpace, Cpu, Ksm, Memory, Operation, Point, Schedule, Stage, Stops, WrongPolicy,
@@ -26,6 +26,9 @@ use address_space::{
 use load::{BLOCK, Dice, Feed, HERE, MOVED_COUNT, SEEN, SMALL, SMALL_COUNT, Stress, WorstCase};
 use mmu_protocol::{Access, Obligation, VirtAddr};
 use secondary_tlb::{StaleUse, WorstCaseTlb};
+use shootdown_trace::monitor::{Monitor, Report, Verdict};
+use shootdown_trace::rules::Rule;
+use shootdown_trace::world::Clock;
 use support::{HUGE, RW, World, block, blocks, pages, task};
 
 /// Operations of a default run: some twenty seconds on two busy cores.
@@ -37,6 +40,8 @@ struct Outcome {
     held_when_freed: usize,
     operations: u64,
     seen: Vec<(&'static str, u64)>,
+    /// What the rules for recordings of kernels say of the same run.
+    rules: Report,
 }
 
 /// Runs until `limit` operations are done or something stale was used. Under a
@@ -62,6 +67,9 @@ fn run(limit: u64, policy: Option<WrongPolicy>) -> Outcome {
     assert!(feed.tlb.set((space.id(), tlb.clone())).is_ok());
     let subscription = space.register_tlb(tlb.clone(), &mut main_task).unwrap();
     tlb.watch(pages(SMALL, SMALL_COUNT));
+    let mut monitor = Monitor::new(Clock::Ordered);
+    monitor.registered(space.id());
+    assert!(feed.monitor.set(Mutex::new(monitor)).is_ok());
 
     let iommu = address_space::Iommu::new(4, 256);
     let devices: Vec<_> = (0..2)
@@ -97,6 +105,11 @@ fn run(limit: u64, policy: Option<WrongPolicy>) -> Outcome {
     drop((again, too));
     let stale = stale.into_inner();
     let found = tlb.take_found();
+    let monitor = std::mem::replace(
+        &mut *feed.monitor.get().unwrap().lock().unwrap(),
+        Monitor::new(Clock::Ordered),
+    );
+    let rules = monitor.finish(None);
     if policy.is_none() {
         for held in &found {
             eprintln!("{held}");
@@ -113,7 +126,13 @@ fn run(limit: u64, policy: Option<WrongPolicy>) -> Outcome {
     let seen = seen.map(|(what, count)| (what, count.load(Ordering::Relaxed))).collect();
     drop((space, tlb, feed, ksm));
     assert_eq!(memory.free_frames(), memory.frames() - 1, "every frame is back");
-    Outcome { stale, held_when_freed: found.len(), operations: operations.into_inner(), seen }
+    Outcome {
+        stale,
+        held_when_freed: found.len(),
+        operations: operations.into_inner(),
+        seen,
+        rules,
+    }
 }
 
 /// A thread that fails must not leave the others running.
@@ -121,6 +140,12 @@ fn stop_if_panicking(stress: &Stress) {
     if std::thread::panicking() {
         stress.stop.store(true, Ordering::Relaxed);
     }
+}
+
+/// What a rule says of the address space that has the device.
+fn rule(report: &Report, rule: Rule) -> &Verdict {
+    let rows = report.rows.iter().find(|row| row.rule == rule && row.mm.is_some());
+    &rows.expect("it was monitored").verdict
 }
 
 #[test]
@@ -133,6 +158,16 @@ fn no_stale_use() {
         panic!("{stale}");
     }
     assert_eq!(outcome.held_when_freed, 0);
+    for row in &outcome.rules.rows {
+        assert_eq!((row.findings.as_slice(), row.suspicions), (&[][..], 0), "{}", row.rule);
+    }
+    for (of, least) in [(Rule::R1, 100), (Rule::R3, 100), (Rule::R4, 100), (Rule::R5, 10)] {
+        let verdict = rule(&outcome.rules, of);
+        assert!(
+            matches!(verdict, Verdict::Ok { checks, .. } if *checks > least),
+            "{of}: {verdict:?}"
+        );
+    }
     println!("{} operations, no stale use; {:?}", outcome.operations, outcome.seen);
     if outcome.operations >= 1_000_000 {
         let never = outcome.seen.iter().find(|(_, count)| *count == 0);
@@ -145,6 +180,8 @@ fn late_notification_is_caught() {
     let outcome = run(20_000_000, Some(WrongPolicy::LateNotify));
     let stale = outcome.stale.expect("an old page is used after the new one is there");
     assert_eq!(stale.obligation, Obligation::New, "{stale}");
+    assert!(matches!(rule(&outcome.rules, Rule::R4), Verdict::Violation { .. }), "and by R4");
+    assert!(matches!(rule(&outcome.rules, Rule::R1), Verdict::Ok { .. }), "ranges are right");
 }
 
 #[test]
@@ -153,6 +190,8 @@ fn early_free_is_caught() {
     assert!(outcome.held_when_freed > 0, "held when it was freed");
     let stale = outcome.stale.expect("and used when it was free");
     assert_eq!(stale.obligation, Obligation::Free, "{stale}");
+    assert!(matches!(rule(&outcome.rules, Rule::R5), Verdict::Violation { .. }), "and by R5");
+    assert!(matches!(rule(&outcome.rules, Rule::R4), Verdict::Ok { .. }), "case B is right");
 }
 
 /// Asks the worst-case TLB at each copy whether somebody can still write.

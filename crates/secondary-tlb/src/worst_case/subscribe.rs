@@ -20,7 +20,9 @@ impl<W: PageTableWalk> WorstCaseTlb<W> {
         match record {
             RecordKind::Start { range, .. } => self.range_started(range),
             RecordKind::End { range, .. } => self.range_ended(range),
-            RecordKind::Clear { addr, size } => self.note(addr, size, "the entry was cleared", at),
+            RecordKind::Clear { addr, size, .. } => {
+                self.note(addr, size, "the entry was cleared", at)
+            }
             RecordKind::Set { addr, size, pfn, transition } => {
                 {
                     // The frames have an owner again.

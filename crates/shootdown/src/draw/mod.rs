@@ -25,6 +25,7 @@ pub mod ktap;
 pub mod paint;
 pub mod reproducer;
 pub mod survey;
+pub mod trace;
 pub mod variants;
 pub mod verdict;
 

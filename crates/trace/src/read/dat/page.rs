@@ -1,0 +1,258 @@
+//! The pages of one CPU's ring buffer, one after the other.
+//!
+//! A page has the time of its first event, the number of bytes in use with two flags
+//! for lost events, and then events: a word of which 5 bits are a type or a length and
+//! 27 bits the time since the event before, and the record. (`header_page` and
+//! `header_event` in every recording say so; the flags are in
+//! kernel/trace/ring_buffer.c.)
+
+use super::file::{Error, Numbers, Storage, damaged};
+use crate::read::{Cause, Place};
+
+const MISSED: u64 = 1 << 31;
+const MISSED_COUNTED: u64 = 1 << 30;
+const IN_USE: u64 = (1 << 27) - 1;
+
+const PADDING: u32 = 29;
+const TIME_EXTEND: u32 = 30;
+const TIME_STAMP: u32 = 31;
+/// A time stamp has 59 bits; the others are those of the time before.
+const STAMP_BITS: u32 = 59;
+
+/// Where a CPU's pages are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub(super) cpu: u32,
+    pub(super) at: u64,
+    pub(super) size: u64,
+    pub(super) page: usize,
+    pub(super) packed: bool,
+}
+
+/// How the kernel wrote.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    pub(super) numbers: Numbers,
+    /// Bytes of a kernel's `long`.
+    pub(super) long: usize,
+}
+
+/// One CPU's events.
+pub(super) struct Stream {
+    pub(super) extent: Extent,
+    layout: Layout,
+    /// The next page or chunk in the file.
+    next: u64,
+    /// Chunks not yet read.
+    chunks: Option<u32>,
+    chunk: Vec<u8>,
+    in_chunk: usize,
+    page: Vec<u8>,
+    /// Where the page is, for messages.
+    page_at: u64,
+    at: usize,
+    end: usize,
+    /// Time of the current event.
+    pub(super) time: u64,
+    /// The current event's record in `page`.
+    record: std::ops::Range<usize>,
+    /// Events are missing before the current one; how many, if it is known.
+    pub(super) lost: Option<Option<u64>>,
+}
+
+impl Stream {
+    pub(super) fn new(extent: Extent, layout: Layout) -> Stream {
+        Stream {
+            next: extent.at,
+            page_at: extent.at,
+            page: vec![0; extent.page],
+            extent,
+            layout,
+            chunks: None,
+            chunk: Vec::new(),
+            in_chunk: 0,
+            at: 0,
+            end: 0,
+            time: 0,
+            record: 0..0,
+            lost: None,
+        }
+    }
+
+    /// The record of the current event.
+    pub(super) fn record(&self) -> &[u8] {
+        &self.page[self.record.clone()]
+    }
+
+    fn word(&self, at: usize) -> Result<u32, Error> {
+        match self.page.get(at..at + 4) {
+            Some(&[a, b, c, d]) => Ok(self.layout.numbers.u32([a, b, c, d])),
+            _ => Err(self.bad("an event reaches over the end of its page")),
+        }
+    }
+
+    fn bad(&self, what: &str) -> Error {
+        damaged(self.page_at, format!("CPU {}: {what}", self.extent.cpu))
+    }
+
+    /// Goes to the next event. `false` at the end.
+    pub(super) fn advance(&mut self, storage: &mut Storage) -> Result<bool, Error> {
+        loop {
+            if self.at >= self.end {
+                if !self.load(storage)? {
+                    return Ok(false);
+                }
+                continue;
+            }
+            let head = self.word(self.at)?;
+            let (kind, delta) = if self.layout.numbers.big_endian {
+                (head >> 27, head & 0x07ff_ffff)
+            } else {
+                (head & 0x1f, head >> 5)
+            };
+            let delta = u64::from(delta);
+            let mut record = self.at + 4;
+            let pass = |stream: &mut Stream, length: usize| {
+                stream.at = record + length;
+            };
+            match kind {
+                PADDING if delta == 0 => self.at = self.end,
+                // An event that was taken back.
+                PADDING => {
+                    let length = self.word(record)? as usize;
+                    if length < 4 {
+                        return Err(self.bad("an event that was taken back has no length"));
+                    }
+                    self.time = self.time.wrapping_add(delta);
+                    pass(self, length);
+                }
+                TIME_EXTEND => {
+                    let more = u64::from(self.word(record)?) << 27;
+                    self.time = self.time.wrapping_add(more + delta);
+                    pass(self, 4);
+                }
+                TIME_STAMP => {
+                    let stamp = u64::from(self.word(record)?) << 27 | delta;
+                    let mut time =
+                        stamp & ((1 << STAMP_BITS) - 1) | self.time >> STAMP_BITS << STAMP_BITS;
+                    if time < self.time {
+                        time = time.wrapping_add(1 << STAMP_BITS);
+                    }
+                    self.time = time;
+                    pass(self, 4);
+                }
+                _ => {
+                    let mut length = 4 * kind as usize;
+                    if kind == 0 {
+                        let with_itself = self.word(record)? as usize;
+                        record += 4;
+                        length = with_itself
+                            .checked_sub(4)
+                            .ok_or_else(|| self.bad("an event has no length"))?;
+                    }
+                    let end = record.checked_add(length).filter(|end| *end <= self.end);
+                    let Some(end) = end else {
+                        return Err(self.bad("an event reaches over the end of its page"));
+                    };
+                    self.time = self.time.wrapping_add(delta);
+                    self.record = record..end;
+                    self.at = end.next_multiple_of(4);
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// The next page. `false` at the end.
+    fn load(&mut self, storage: &mut Storage) -> Result<bool, Error> {
+        let size = self.extent.page;
+        let end = self.extent.at.saturating_add(self.extent.size);
+        if self.extent.packed {
+            if self.in_chunk >= self.chunk.len() {
+                let chunks = match self.chunks {
+                    Some(left) => left,
+                    None => {
+                        let mut count = [0; 4];
+                        storage.fill(self.next, &mut count, "the data of a CPU")?;
+                        self.next += 4;
+                        storage.numbers.u32(count)
+                    }
+                };
+                if chunks == 0 {
+                    self.chunks = Some(0);
+                    return Ok(false);
+                }
+                self.chunks = Some(chunks - 1);
+                self.page_at = self.next;
+                if self.next >= end {
+                    return Err(self.bad("its chunks are longer than its data"));
+                }
+                (self.chunk, self.next) = storage.packed(self.next, "the data of a CPU")?;
+                self.in_chunk = 0;
+                if self.chunk.is_empty() {
+                    return Err(self.bad("a chunk is empty"));
+                }
+            }
+            let Some(page) = self.chunk.get(self.in_chunk..self.in_chunk + size) else {
+                return Err(self.bad("a chunk ends in the middle of a page"));
+            };
+            self.page.copy_from_slice(page);
+            self.in_chunk += size;
+        } else {
+            if self.next >= end {
+                return Ok(false);
+            }
+            self.page_at = self.next;
+            storage.fill(self.next, &mut self.page, "the data of a CPU")?;
+            self.next += size as u64;
+        }
+        self.open()
+    }
+
+    /// Reads the head of a page.
+    fn open(&mut self) -> Result<bool, Error> {
+        let long = self.layout.long;
+        let data = 8 + long;
+        let numbers = self.layout.numbers;
+        let long_at = |page: &[u8], at: usize| -> Option<u64> {
+            let bytes = page.get(at..at + long)?;
+            Some(match *bytes {
+                [a, b, c, d] => u64::from(numbers.u32([a, b, c, d])),
+                [a, b, c, d, e, f, g, h] => numbers.u64([a, b, c, d, e, f, g, h]),
+                _ => return None,
+            })
+        };
+        let mut stamp = [0; 8];
+        stamp.copy_from_slice(&self.page[..8]);
+        let time = numbers.u64(stamp);
+        let Some(commit) = long_at(&self.page, 8) else {
+            return Err(self.bad("a page has no head"));
+        };
+        let used = (commit & IN_USE) as usize;
+        if data + used > self.page.len() {
+            return Err(self.bad("a page says that it holds more than its size"));
+        }
+        self.at = data;
+        self.end = data + used;
+        if commit & MISSED != 0 {
+            let counted = commit & MISSED_COUNTED != 0;
+            let count = counted.then(|| long_at(&self.page, self.end)).flatten();
+            let before = self.lost.take().flatten();
+            self.lost = Some(match (before, count) {
+                (Some(before), Some(count)) => Some(before.saturating_add(count)),
+                (None, count) => count,
+                (Some(_), None) => None,
+            });
+        }
+        // An empty page has no time.
+        if used > 0 {
+            if time < self.time {
+                let cause =
+                    Cause::Backwards { before: self.time, here: time, cpu: Some(self.extent.cpu) };
+                return Err((Place::Byte(self.page_at), cause));
+            }
+            self.time = time;
+        }
+        Ok(true)
+    }
+}
