@@ -15,6 +15,7 @@ mod findings;
 mod guards;
 pub mod judge;
 mod library;
+pub mod lock_order;
 pub mod mutate;
 pub mod request;
 mod shorten;

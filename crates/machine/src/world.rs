@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use shootdown_litmus::primitives::{LockClass, Tag, primitive};
+use shootdown_litmus::primitives::LockClass;
 use shootdown_step::shape::Source;
 use shootdown_step::value::{UNDEFINED, entry};
 use shootdown_step::{Lowered, Op, Shape, Target, ThreadCode};
@@ -374,11 +374,7 @@ impl World {
             .threads
             .iter()
             .map(|code| {
-                let sleeps = |number: usize| {
-                    code.step(number)
-                        .and_then(|(_, site)| primitive(&site.name))
-                        .is_some_and(|row| row.has(Tag::Sleeps))
-                };
+                let sleeps = |number: usize| code.step(number).is_some_and(|(_, site)| site.sleeps);
                 (0..code.steps.len()).map(sleeps).collect()
             })
             .collect();

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shootdown::command::{check, drift, explain, merge, primitives, run, status, test};
+use shootdown::command::{check, drift, explain, lock_order, merge, primitives, run, status, test};
 use shootdown::report::Report;
 
 /// When do the secondary TLBs have to be notified inside the page table lock,
@@ -31,6 +31,8 @@ enum Command {
     Run(run::Arguments),
     /// A suite of litmus files against what they expect
     Test(Box<test::Arguments>),
+    /// In which order locks are taken, over many files: possible deadlocks
+    LockOrder(lock_order::Arguments),
     /// The results of all shards of a suite as one
     Merge(merge::Arguments),
     /// Whether the kernel functions behind the files are still those that were read
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Some(Command::Explain(arguments)) => explain::run(&arguments, &mut out).into(),
         Some(Command::Run(arguments)) => run::run(&arguments, &mut out).into(),
         Some(Command::Test(arguments)) => test::run(&arguments, &mut out).into(),
+        Some(Command::LockOrder(arguments)) => lock_order::run(&arguments, &mut out).into(),
         Some(Command::Merge(arguments)) => merge::run(&arguments, &mut out).into(),
         Some(Command::Drift(arguments)) => drift::run(&arguments, &mut out).into(),
         Some(Command::Primitives { word }) => {

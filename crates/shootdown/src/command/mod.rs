@@ -3,6 +3,7 @@
 pub mod check;
 pub mod drift;
 pub mod explain;
+pub mod lock_order;
 pub mod merge;
 pub mod primitives;
 pub mod results;

@@ -60,7 +60,7 @@ impl Builder<'_, '_> {
             self.step(at, Op::Begin { contract: number, arguments: wanted }, span, name);
         }
         match self.cx.target {
-            Target::Machine => {
+            Target::Machine | Target::Order => {
                 self.promised += 1;
                 let inlined = self.inline(at, id, env, into);
                 self.promised -= 1;

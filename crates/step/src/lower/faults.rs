@@ -92,7 +92,7 @@ impl Builder<'_, '_> {
         }
         let address = pointer.clone();
         let node = self.step(at, Op::Access { into, pointer, index, access }, span, name);
-        if !word && self.cx.target == Target::Machine {
+        if !word && self.cx.target != Target::Ideal {
             let whose = Faulter::Thread;
             self.handled(node, &Fault { whose, address, write, again: true, into: None, span })?;
         }

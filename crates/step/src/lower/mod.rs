@@ -5,9 +5,10 @@
 //! without a stack, and most addresses are constants. What one call site and
 //! another call of the same function do not share costs code, not states.
 //!
-//! There are two targets. For the machine everything is written out; for ideal
+//! There are three targets. For the machine everything is written out; for ideal
 //! memory a function with a contract is its specification, faults do not
-//! exist, and code without a contract that touches tables is refused.
+//! exist, and code without a contract that touches tables is refused. The order
+//! of locks (`order.rs`) has the machine's steps and some that no machine has.
 
 mod actions;
 mod calls;
@@ -17,6 +18,7 @@ mod faults;
 pub(crate) mod live;
 mod locks;
 mod objects;
+mod order;
 mod sites;
 mod values;
 
@@ -24,7 +26,7 @@ pub use objects::WALK;
 
 use std::collections::HashMap;
 
-use shootdown_litmus::primitives::{Order, Primitive};
+use shootdown_litmus::primitives::{Order, Primitive, Tag, primitive};
 use shootdown_litmus::program::{Body, FieldId, Function, FunctionId, GlobalId, OpKind, PlaceKind};
 use shootdown_litmus::{Name, Narrow, Program, Span, Type};
 
@@ -41,6 +43,9 @@ pub enum Target {
     Machine,
     /// Ideal memory: contracts instead of the functions that state them.
     Ideal,
+    /// The order of locks: as for the machine, with steps that say where a
+    /// thread is and what it may wait for. No machine runs this.
+    Order,
 }
 
 /// What the kernel and the memory model make of a step.
@@ -185,9 +190,10 @@ impl Lowering<'_> {
     }
 
     fn turns_interrupts_off(&self) -> bool {
-        use shootdown_litmus::primitives::{Action, ReaderOp, Readers, Tag};
+        use shootdown_litmus::primitives::{Action, ReaderOp, Readers, Section};
         let off = Action::Reader(Readers::Interrupts, ReaderOp::Enter);
-        self.calls(|row| row.action == off || row.has(Tag::Interrupts))
+        let handler = Action::Section(Section::Interrupt, ReaderOp::Enter);
+        self.calls(|row| row.action == off || row.action == handler || row.has(Tag::Interrupts))
     }
 
     fn uses_upper_entries(&self) -> bool {
@@ -282,6 +288,9 @@ struct Builder<'l, 'p> {
     /// Fields of shared records that an expression reads: where each is kept,
     /// and its place. They are read before whatever comes next.
     reads: Vec<(Reg, Expr, Expr, Span)>,
+    /// The flags of the call that is being written out say that it waits for
+    /// nothing.
+    atomic: bool,
 }
 
 /// A choice of a thread.
@@ -312,6 +321,7 @@ impl<'l, 'p> Builder<'l, 'p> {
             promised: 0,
             choices: Vec::new(),
             reads: Vec::new(),
+            atomic: false,
         }
     }
 
@@ -423,7 +433,8 @@ impl<'l, 'p> Builder<'l, 'p> {
     fn step(&mut self, at: &mut Cursor, op: Op, span: Span, name: &Name) -> NodeId {
         self.read_fields(at);
         let next = self.fresh();
-        let site = Site { span, functions: self.functions.clone(), name: name.clone() };
+        let sleeps = !self.atomic && primitive(name).is_some_and(|row| row.has(Tag::Sleeps));
+        let site = Site { span, functions: self.functions.clone(), name: name.clone(), sleeps };
         self.nodes[*at] = Node::Step { op, next, fault: None, number: 0, site };
         std::mem::replace(at, next)
     }
