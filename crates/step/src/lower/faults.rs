@@ -147,7 +147,9 @@ impl Builder<'_, '_> {
         if !guest || fault.whose == Faulter::Kernel {
             let found = self.register(Type::Pte);
             value = Some(found);
-            let op = Op::EnterFault { address: address.clone(), space: self.space, write, value };
+            let again = *again && fault.whose == Faulter::Thread;
+            let op =
+                Op::EnterFault { address: address.clone(), space: self.space, write, again, value };
             let node = self.step(&mut at, op, span, &name);
             // The table grants it by now: nothing to handle.
             if let Node::Step { fault, .. } = &mut self.nodes[node] {
