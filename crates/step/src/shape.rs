@@ -646,6 +646,18 @@ impl Shape {
             .fold(0, |mask, page| mask | 1 << page)
     }
 
+    /// The page whose entry a page shares in every table: the first one with the
+    /// same place in its block. A table that is moved from one block to another
+    /// takes its entries along. With one level of tables none is moved.
+    #[inline]
+    pub fn twin(&self, page: usize) -> usize {
+        let index = self.pages[page].index;
+        match self.two_levels {
+            true => self.blocks.iter().find_map(|block| block.get(index)).map_or(page, |at| *at),
+            false => page,
+        }
+    }
+
     /// All pages, as bits.
     #[inline]
     pub fn all_pages(&self) -> u64 {

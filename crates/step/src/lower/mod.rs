@@ -219,6 +219,13 @@ impl Lowering<'_> {
     /// until the first write. Names with the same shared backing keep sharing.
     fn zero_frames(&mut self) {
         let mut owner: HashMap<usize, usize> = HashMap::new();
+        // A private mapping of a page of a file has words of its own, wherever it
+        // is declared.
+        for (page, is) in self.shape.pages.iter().enumerate().filter(|(_, page)| page.shared) {
+            if let Some(frame) = is.frame {
+                owner.entry(frame).or_insert(page);
+            }
+        }
         for page in 0..self.shape.pages.len() {
             let Some(frame) = self.shape.pages[page].frame else { continue };
             let first = *owner.entry(frame).or_insert(page);
