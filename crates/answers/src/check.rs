@@ -22,6 +22,7 @@ use crate::block::block;
 use crate::explored::{Explored, Wanted, explore, incomplete};
 use crate::findings::{Verdicts, property_name};
 use crate::judge::judge;
+use crate::lock_order;
 use crate::request::Request;
 use crate::timeline::Place;
 use crate::verdict::{Checked, Search, Status, Verdict};
@@ -217,6 +218,8 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
     let mut verdicts = Verdicts { subject, explored: &explored, list: BTreeMap::new() };
     verdicts.violations();
     verdicts.outcomes();
+    let (reclaim, rests) = lock_order::reclaim(&lock_order::graph(subject));
+    verdicts.list.insert("RECLAIM", reclaim);
     let list = verdicts.finish();
     let violated = list.iter().any(|verdict| matches!(verdict.status, Status::Violated(_)));
     let complete = incomplete(&explored.found).is_none() && explored.ideal_stopped.is_none();
@@ -242,7 +245,7 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
         },
         guards,
         judgement: crate::verdict::Judgement::Unjudged,
-        notes: notes(subject),
+        notes: notes(subject).into_iter().chain(rests).collect(),
     };
     checked.judgement = judge(&subject.program, request, &checked);
     checked

@@ -16,6 +16,7 @@ mod guards;
 pub mod judge;
 pub mod jury;
 mod library;
+pub mod lock_order;
 pub mod mutate;
 pub mod request;
 mod shorten;

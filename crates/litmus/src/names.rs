@@ -1,6 +1,7 @@
 //! Names that mean something without being declared: constants, and the
 //! records of the kernel with the fields whose types matter.
 
+use crate::primitives::gfp;
 use crate::types::Type;
 
 /// A constant of the kernel.
@@ -24,7 +25,7 @@ const fn rights(name: &'static str, value: i64) -> Constant {
 
 /// All constants. Addresses have no numbers, so sizes and masks only have to
 /// be consistent among themselves.
-pub const CONSTANTS: [Constant; 58] = [
+pub const CONSTANTS: [Constant; 72] = [
     rights("R", 1),
     rights("RO", 1),
     rights("W", 3),
@@ -44,9 +45,24 @@ pub const CONSTANTS: [Constant; 58] = [
     int("PAGE_MASK", -1),
     int("HPAGE_PMD_SIZE", 1),
     int("HPAGE_PMD_MASK", -1),
-    int("GFP_KERNEL", 0),
-    int("GFP_ATOMIC", 1),
-    int("GFP_NOWAIT", 2),
+    // Of the flags only what an allocation may wait for matters.
+    int("__GFP_DIRECT_RECLAIM", gfp::DIRECT_RECLAIM),
+    int("__GFP_IO", gfp::IO),
+    int("__GFP_FS", gfp::FS),
+    int("__GFP_HIGH", 8),
+    int("__GFP_KSWAPD_RECLAIM", 16),
+    int("__GFP_NOWARN", 32),
+    int("__GFP_NOFAIL", 64),
+    int("__GFP_ZERO", 128),
+    int("__GFP_ACCOUNT", 256),
+    int("__GFP_MOVABLE", 512),
+    int("GFP_KERNEL", gfp::KERNEL),
+    int("GFP_KERNEL_ACCOUNT", gfp::KERNEL | 256),
+    int("GFP_HIGHUSER_MOVABLE", gfp::KERNEL | 512),
+    int("GFP_NOFS", gfp::KERNEL & !gfp::FS),
+    int("GFP_NOIO", gfp::KERNEL & !gfp::FS & !gfp::IO),
+    int("GFP_ATOMIC", 8 | 16),
+    int("GFP_NOWAIT", 16 | 32),
     int("FAULT_FLAG_WRITE", 1),
     int("FAULT_FLAG_UNSHARE", 2),
     int("FAULT_FLAG_USER", 4),

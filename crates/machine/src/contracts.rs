@@ -31,7 +31,7 @@ impl<M: Mmu> Machine<M> {
                 state.set(slots.pending, pages as i64);
                 self.mmu.contract_begins(world, state, contract);
             }
-            Target::Machine => {
+            Target::Machine | Target::Order => {
                 let space = world.lowered.contracts[contract].space;
                 for (page, slot) in slots.before.iter().enumerate() {
                     if pages >> page & 1 != 0 {

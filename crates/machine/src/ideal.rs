@@ -296,7 +296,15 @@ impl Ideal {
             }
             ContractKind::Replace => {
                 let object = frame_of_page(state.get(arguments[1]));
-                let flags = newest & (READ | WRITE | READ_FAULTS | WRITE_FAULTS);
+                let mut flags = newest & (READ | WRITE | READ_FAULTS | WRITE_FAULTS);
+                if object_of(newest).is_none() {
+                    // Nothing was there: what may be done there is what faults may
+                    // grant, and whether one has to come first nobody can see.
+                    let rights = world.shape().pages[page].rights;
+                    flags |= READ_FAULTS | WRITE_FAULTS;
+                    flags |= if rights & 3 != 0 { READ } else { 0 };
+                    flags |= if rights & 2 != 0 { WRITE } else { 0 };
+                }
                 self.push(state, space, page, generation(tag, object, flags));
             }
             ContractKind::Downgrade => {

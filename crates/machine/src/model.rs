@@ -131,8 +131,10 @@ impl<M: Mmu> Machine<M> {
     fn faults_for_ever(&self, state: &State) -> bool {
         let world = &self.world;
         (0..world.threads.len()).any(|thread| {
-            let Some((_, shootdown_step::Op::EnterFault { address, space, write, .. })) =
-                world.next_step(state, thread)
+            let Some((
+                _,
+                shootdown_step::Op::EnterFault { address, space, write, again: true, .. },
+            )) = world.next_step(state, thread)
             else {
                 return false;
             };

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use shootdown_litmus::primitives::{LockClass, Tag, primitive};
+use shootdown_litmus::primitives::LockClass;
 use shootdown_step::shape::Source;
 use shootdown_step::value::{UNDEFINED, entry};
 use shootdown_step::{Lowered, Op, Shape, Target, ThreadCode};
@@ -265,11 +265,20 @@ impl World {
         let first_table = slots.len();
         let entries: Vec<Vec<Slot>> = (0..shape.tables)
             .map(|table| {
-                let entry = |page: usize| {
-                    let first = shape.first_table(0, shape.pages[page].block);
-                    if table == first { shape.pages[page].entry } else { 0 }
+                // Pages with the same place in their blocks have one entry.
+                let its = |page: &usize| table == shape.first_table(0, shape.pages[*page].block);
+                let entry = |twin: usize| {
+                    let mut own = (0..pages).filter(its);
+                    let own = own.find(|page| shape.twin(*page) == twin);
+                    own.map_or(0, |page| shape.pages[page].entry)
                 };
-                (0..pages).map(|page| slots.natural(entry(page))).collect()
+                let mut made: Vec<Option<Slot>> = vec![None; pages];
+                (0..pages)
+                    .map(|page| {
+                        let twin = shape.twin(page);
+                        *made[twin].get_or_insert_with(|| slots.natural(entry(twin)))
+                    })
+                    .collect()
             })
             .collect();
         slots.next_family();
@@ -374,11 +383,7 @@ impl World {
             .threads
             .iter()
             .map(|code| {
-                let sleeps = |number: usize| {
-                    code.step(number)
-                        .and_then(|(_, site)| primitive(&site.name))
-                        .is_some_and(|row| row.has(Tag::Sleeps))
-                };
+                let sleeps = |number: usize| code.step(number).is_some_and(|(_, site)| site.sleeps);
                 (0..code.steps.len()).map(sleeps).collect()
             })
             .collect();
@@ -498,7 +503,8 @@ impl World {
 
     /// How many of them hardware walks; the rest is of software TLBs.
     pub(crate) fn walked(&self) -> usize {
-        self.entries.iter().chain(&self.upper).map(Vec::len).sum()
+        let all = self.entries.iter().chain(&self.upper).flatten();
+        all.map(|slot| slot.index()).collect::<std::collections::BTreeSet<_>>().len()
     }
 
     /// Whether a slot is part of a table.

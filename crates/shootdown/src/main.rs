@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use shootdown::command::{
-    check, drift, explain, generate, merge, primitives, probes, record, run, status, table, test,
-    trace,
+    check, drift, explain, generate, lock_order, merge, primitives, probes, record, run, status,
+    table, test, trace,
 };
 use shootdown::report::Report;
 
@@ -38,6 +38,8 @@ enum Command {
     Run(run::Arguments),
     /// A suite of litmus files against what they expect
     Test(Box<test::Arguments>),
+    /// In which order locks are taken, over many files: possible deadlocks
+    LockOrder(lock_order::Arguments),
     /// The results of all shards of a suite as one
     Merge(merge::Arguments),
     /// Whether the kernel functions behind the files are still those that were read
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Some(Command::Table(arguments)) => table::run(&arguments, &mut out).into(),
         Some(Command::Run(arguments)) => run::run(&arguments, &mut out).into(),
         Some(Command::Test(arguments)) => test::run(&arguments, &mut out).into(),
+        Some(Command::LockOrder(arguments)) => lock_order::run(&arguments, &mut out).into(),
         Some(Command::Merge(arguments)) => merge::run(&arguments, &mut out).into(),
         Some(Command::Drift(arguments)) => drift::run(&arguments, &mut out).into(),
         Some(Command::Trace(arguments)) => trace::run(&arguments, &mut out).into(),

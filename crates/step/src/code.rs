@@ -90,6 +90,8 @@ pub struct Site {
     pub functions: Vec<FunctionId>,
     /// The primitive or the call that it is a part of.
     pub name: Name,
+    /// It may sleep.
+    pub sleeps: bool,
 }
 
 /// A call of a function with a contract.

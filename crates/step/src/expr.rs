@@ -10,7 +10,7 @@ use crate::value::{UNDEFINED, entry};
 pub struct Reg(pub u16);
 
 /// A computation without effects.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Expr {
     /// Known before the test runs.
     Const(i64),

@@ -20,7 +20,7 @@ pub mod value;
 
 pub use code::{ContractCall, Node, NodeId, Refusal, Site, ThreadCode, Variable};
 pub use expr::{Expr, Reg, ask_entry, change_entry};
-pub use lower::live::operands;
+pub use lower::live::{operands, results};
 pub use lower::{Dials, Lowered, Target, Tells, Unsupported, WALK, lower};
 pub use memory::MemoryModel;
 pub use op::{Access, DirtyAct, EntryAt, Failure, LockAt, Op, Range};

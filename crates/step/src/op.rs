@@ -359,10 +359,13 @@ pub enum Op {
     },
     /// A fault begins: reads the entry. If the table grants the access now
     /// there is nothing to handle, and the access is tried again.
+    /// With `again` it is an access of hardware that is tried again, and not what
+    /// software looks up or faults in for itself.
     EnterFault {
         address: Expr,
         space: usize,
         write: bool,
+        again: bool,
         value: Option<Reg>,
     },
     /// What faults at an address may grant from now on.

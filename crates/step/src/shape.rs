@@ -79,6 +79,29 @@ pub enum ReaderDomain {
     Srcu(usize),
     /// Callbacks of a range where nobody may sleep. Nobody waits for them.
     NonBlock,
+    /// Only the order of locks knows these: no machine has steps on them.
+    Order(OrderContext),
+}
+
+/// Where a thread is, as far as only the order of locks asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OrderContext {
+    /// It gives memory back for somebody who waits for it.
+    Reclaim,
+    /// And may enter file systems: shrinkers that look for `__GFP_FS`.
+    FsReclaim,
+    /// In `invalidate_range_start` or `_end` of a subscriber.
+    RangeStart,
+    /// In `arch_invalidate_secondary_tlbs` of a subscriber.
+    Told,
+    /// Somebody may wait for a fence that it is about to signal.
+    Signalling,
+    /// In the handler of an interrupt.
+    Interrupt,
+    /// Its allocations do not wait for file systems.
+    NoFs,
+    /// Its allocations wait for nothing.
+    NoReclaim,
 }
 
 /// An object that may come and go.
@@ -621,6 +644,18 @@ impl Shape {
         pages
             .filter(|page| (start..end).contains(&value::address_of_page(*page)))
             .fold(0, |mask, page| mask | 1 << page)
+    }
+
+    /// The page whose entry a page shares in every table: the first one with the
+    /// same place in its block. A table that is moved from one block to another
+    /// takes its entries along. With one level of tables none is moved.
+    #[inline]
+    pub fn twin(&self, page: usize) -> usize {
+        let index = self.pages[page].index;
+        match self.two_levels {
+            true => self.blocks.iter().find_map(|block| block.get(index)).map_or(page, |at| *at),
+            false => page,
+        }
     }
 
     /// All pages, as bits.

@@ -138,8 +138,8 @@ const INTERVAL: Action =
 #[rustfmt::skip]
 pub(super) static ROWS: &[Primitive] = &[
     // Pages.
-    row("alloc_page", &[&[], &[Context]], PAGE, Action::AllocPage(false), &[Tag::Allocates, Tag::Sleeps], "a page that nobody has; NULL never"),
-    row("alloc_zeroed_page", &[&[], &[Context]], PAGE, Action::AllocPage(true), &[Tag::Allocates, Tag::Sleeps], "a page of zeroes that nobody has"),
+    row("alloc_page", &[&[], &[Number]], PAGE, Action::AllocPage(false), &[Tag::Allocates, Tag::Sleeps], "a page that nobody has; NULL never"),
+    row("alloc_zeroed_page", &[&[], &[Number]], PAGE, Action::AllocPage(true), &[Tag::Allocates, Tag::Sleeps], "a page of zeroes that nobody has"),
     row("get_page", &[&[Page]], VOID, Action::GetPage, GET_PUT, "takes a reference"),
     row("put_page", &[&[Page]], VOID, Action::PutPage, FREES, "drops a reference; the last one frees the page"),
     row("folio_get", &[&[Page]], VOID, Action::GetPage, GET_PUT, "takes a reference"),
@@ -330,8 +330,6 @@ pub(super) static ROWS: &[Primitive] = &[
     row("VM_WARN_ON", &[&[Truth]], VOID, Action::Warn, &[], "must not hold"),
     row("VM_BUG_ON_PAGE", &[&[Truth, Context]], VOID, Action::Warn, &[], "must not hold"),
     row("choose", &[&[Number]], INT, Action::Choose, &[], "any number from 0 up to, and not with, its argument: an error path that may be taken"),
-    row("might_sleep", NONE, VOID, Action::Nothing, &[Tag::Sleeps], "says that this may sleep"),
-    row("cond_resched", NONE, INT, Action::Nothing, &[Tag::Sleeps], "lets others run"),
     row("count_vm_event", &[&[Context]], VOID, Action::Nothing, PURE, "nothing"),
     row("mmu_notifier_synchronize", NONE, VOID, Action::NotCovered("grace periods are not modelled"), &[Tag::Sleeps], "waits for callbacks"),
     row("page_folio", &[&[Page]], Gives::OfArgument, Action::Same, PURE, "gives its argument"),

@@ -5,11 +5,14 @@ mod context;
 mod lkmm;
 mod mm;
 mod objects;
+mod reclaim;
 mod user;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
+
+pub use reclaim::{Section, gfp};
 
 use crate::types::Type;
 
@@ -442,11 +445,20 @@ pub enum Action {
     Lock(LockClass, LockOp),
     /// `[]`, or `[lock]` for SRCU: gives 0.
     Reader(Readers, ReaderOp),
-    /// `[record]`.
+    /// `[]`, or `[gfp]` for reclaim: gives 0. Synchronizing is waiting for who
+    /// is inside.
+    Section(Section, ReaderOp),
+    /// `[place]`: stores 1.
+    FenceSignal,
+    /// `[place]`: waits until it is not 0.
+    FenceWait,
+    /// `[]`.
+    MightSleep,
+    /// `[record]`, and with flags `[record, gfp]`.
     Life(LifeOp),
     /// `[record]`, or `[space]` for all.
     List(ListOp),
-    /// `[]`: gives a page that nobody has. With `true` its words are zero.
+    /// `[]` or `[gfp]`: gives a page that nobody has. With `true` its words are zero.
     AllocPage(bool),
     /// `[page]`.
     GetPage,
@@ -630,6 +642,7 @@ pub fn primitives() -> impl Iterator<Item = &'static Primitive> {
         .flatten()
         .chain(mm::ROWS)
         .chain(&objects::ROWS)
+        .chain(&reclaim::ROWS)
         .chain(context::ROWS)
         .chain(user::ROWS)
 }

@@ -1,7 +1,7 @@
 //! The primitives of objects that come and go: their memory, and the list of
 //! those that are told of changes.
 
-use super::Kind::{Context, Record, Space};
+use super::Kind::{Context, Number, Record, Space};
 use super::row;
 use super::{Action, Gives, Kind, LifeOp, ListOp, Primitive, Tag};
 use crate::types::Type;
@@ -16,8 +16,8 @@ const MAKE: Action = Action::Life(LifeOp::Make);
 pub(super) static ROWS: [Primitive; 12] = [
     row("kfree", ONE, VOID, FREE, &[], "frees an object: `kfree(&s)`"),
     row("kmem_cache_free", &[&[Context, Record]], VOID, FREE, &[], "frees an object"),
-    row("kzalloc", &[&[Record], &[Record, Context]], VOID, MAKE, &[Tag::Sleeps], "makes an object of zeroes: `kzalloc(&s)`; until then it does not exist"),
-    row("kmem_cache_zalloc", &[&[Context, Record]], VOID, MAKE, &[Tag::Sleeps], "makes an object of zeroes; until then it does not exist"),
+    row("kzalloc", &[&[Record], &[Record, Number]], VOID, MAKE, &[Tag::Allocates, Tag::Sleeps], "makes an object of zeroes: `kzalloc(&s)`; until then it does not exist"),
+    row("kmem_cache_zalloc", &[&[Context, Record], &[Context, Record, Number]], VOID, MAKE, &[Tag::Allocates, Tag::Sleeps], "makes an object of zeroes; until then it does not exist"),
     row("hlist_unhashed", ONE, INT, Action::List(ListOp::Unhashed), &[Tag::Load], "whether a subscriber is on no list"),
     row("hlist_add_head_rcu", ONE, VOID, Action::List(ListOp::Add), &[Tag::Store, Tag::Release], "puts a subscriber on the list of its address space"),
     row("hlist_del_rcu", ONE, VOID, Action::List(ListOp::Delete), &[Tag::Store], "takes it off"),

@@ -73,13 +73,20 @@ pub(super) fn bits(mask: u64) -> impl Iterator<Item = usize> {
 }
 
 impl Feet<'_> {
+    /// Pages that share an entry are one object there.
+    fn column(&self, kind: Kind, column: usize) -> usize {
+        if kind == Kind::Entry { self.world.shape().twin(column) } else { column }
+    }
+
     pub(super) fn read(&self, foot: &mut Foot, kind: Kind, row: usize, column: usize) {
+        let column = self.column(kind, column);
         if !self.blind.contains(&kind) {
             foot.reads.add(self.objects.at(kind, row, column));
         }
     }
 
     pub(super) fn write(&self, foot: &mut Foot, kind: Kind, row: usize, column: usize) {
+        let column = self.column(kind, column);
         if !self.blind.contains(&kind) {
             foot.writes.add(self.objects.at(kind, row, column));
         }

@@ -105,10 +105,13 @@ impl Feet<'_> {
         self.write(foot, Kind::Entry, table, page);
         if grants || self.world.setting.cache_nonpresent {
             let space = table / shape.blocks.len().max(1);
-            self.grown(foot, page, |source, of| {
-                *source == Source::Roots
-                    || *source == Source::Table && (shape.two_levels || of == space)
-            });
+            let shared = (0..shape.pages.len()).filter(|at| shape.twin(*at) == shape.twin(page));
+            for page in shared {
+                self.grown(foot, page, |source, of| {
+                    *source == Source::Roots
+                        || *source == Source::Table && (shape.two_levels || of == space)
+                });
+            }
         }
     }
 

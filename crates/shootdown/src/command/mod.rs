@@ -5,6 +5,7 @@ pub mod check;
 pub mod drift;
 pub mod explain;
 pub mod generate;
+pub mod lock_order;
 pub mod merge;
 mod pairs;
 pub mod primitives;

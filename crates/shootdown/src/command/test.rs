@@ -56,7 +56,7 @@ pub struct Arguments {
     pub setup: Setup,
 }
 
-fn wrong(why: &str) -> Status {
+pub(super) fn wrong(why: &str) -> Status {
     eprintln!("shootdown: {why}");
     Status { input: true, ..Status::default() }
 }
@@ -124,7 +124,7 @@ fn reports(arguments: &Arguments, results: &Results, cases: &[Case]) -> Vec<(Pat
 }
 
 /// Every file that was named, and every `*.litmus` below a folder, sorted.
-fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+pub(super) fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut list = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -157,7 +157,7 @@ fn below(folder: &Path, list: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-fn open(path: &Path, sources: &dyn Sources, request: &Request) -> Opened {
+pub(super) fn open(path: &Path, sources: &dyn Sources, request: &Request) -> Opened {
     let name = path.display().to_string();
     let text = match read_file(path) {
         Ok(text) => text,

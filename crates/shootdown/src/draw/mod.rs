@@ -6,6 +6,7 @@
 //! - [`columns`], [`document`] and [`changelog`] tell one run: for a terminal,
 //!   in the founding document's form, and for a mail.
 //! - [`explain`] is what each notification and flush is for.
+//! - [`lock_order`] is what many files say together of the order of locks.
 //! - [`variants`] is one table for all variants of a file.
 //! - [`json`], [`junit`] and [`ktap`] are for programs.
 //!
@@ -22,6 +23,7 @@ pub mod explain;
 pub mod json;
 pub mod junit;
 pub mod ktap;
+pub mod lock_order;
 pub mod paint;
 pub mod reproducer;
 pub mod survey;

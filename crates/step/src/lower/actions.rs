@@ -55,6 +55,23 @@ impl Builder<'_, '_> {
             let why = format!("`{}` is called outside of a function with a contract", row.name);
             self.refuse(why, span);
         }
+        let (before, atomic) = (self.atomic, self.waits_for_nothing(row, &call));
+        self.atomic = atomic;
+        self.waits_for_memory(at, row, &call);
+        let written = self.action(at, env, row, call);
+        self.atomic = before;
+        written
+    }
+
+    /// Writes out what a row does.
+    fn action(
+        &mut self,
+        at: &mut Cursor,
+        env: &Env,
+        row: &'static Primitive,
+        mut call: Call<'_>,
+    ) -> Result<()> {
+        let span = call.span;
         match row.action {
             Action::Load(_)
             | Action::Store(_)
@@ -81,6 +98,19 @@ impl Builder<'_, '_> {
                 Ok(())
             }
             Action::Reader(whose, op) => self.readers(at, whose, op, call),
+            Action::Section(section, op) => {
+                self.section(at, section, op, &call);
+                Ok(())
+            }
+            Action::FenceSignal => {
+                call.values = vec![Expr::Const(1)];
+                self.word(at, env, Action::Store(Order::Release), call)
+            }
+            Action::FenceWait => self.fence_wait(at, env, call),
+            Action::MightSleep => {
+                self.might_sleep(at, &call);
+                Ok(())
+            }
             Action::PostWrite => self.post_write(at, env, call),
             Action::Life(op) => {
                 self.life(at, op, call.value(0), span, &call.name);
@@ -120,7 +150,13 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn word(&mut self, at: &mut Cursor, env: &Env, action: Action, call: Call<'_>) -> Result<()> {
+    pub(super) fn word(
+        &mut self,
+        at: &mut Cursor,
+        env: &Env,
+        action: Action,
+        call: Call<'_>,
+    ) -> Result<()> {
         let Some(place) = call.place else {
             return unsupported("an access without a place", call.span);
         };

@@ -44,6 +44,7 @@ impl Builder<'_, '_> {
         for argument in &contract.arguments {
             wanted.push(self.expr(&env, argument)?);
         }
+        let first = wanted.first().cloned();
         let number = self.cx.contracts.len();
         let forks = matches!(contract.kind, ContractKind::Fork | ContractKind::ForkPerPage);
         let child = if forks { self.child(id) } else { None };
@@ -61,7 +62,7 @@ impl Builder<'_, '_> {
             self.step(at, Op::Begin { contract: number, arguments: wanted }, span, name);
         }
         match self.cx.target {
-            Target::Machine => {
+            Target::Machine | Target::Order => {
                 self.promised += 1;
                 let inlined = self.inline(at, id, env, into);
                 self.promised -= 1;
@@ -71,7 +72,17 @@ impl Builder<'_, '_> {
                 if !silent {
                     self.step(at, Op::Moment { contract: number }, span, name);
                 }
-                if let Some(into) = into {
+                // What is pinned is what the name leads to, as with `hva_to_pfn`.
+                let behind = first.filter(|_| contract.kind == ContractKind::Pin);
+                if let (Some(into), Some(address)) = (into, behind) {
+                    let op = Op::PageBehind {
+                        into: Some(into),
+                        address,
+                        space: self.space,
+                        write: false,
+                    };
+                    self.step(at, op, span, name);
+                } else if let Some(into) = into {
                     self.unknown.push((into, span, name.clone()));
                     self.set(at, into, Expr::Const(0));
                 }

@@ -34,7 +34,7 @@ pub(super) fn admit(
     if lowered.shape.contexts.is_empty() {
         return Ok(());
     }
-    if target == Target::Machine {
+    if target != Target::Ideal {
         return handlers(lowered, program);
     }
     // Ideal memory has contracts instead of functions, so what these do is

@@ -92,7 +92,7 @@ impl Builder<'_, '_> {
         }
         let address = pointer.clone();
         let node = self.step(at, Op::Access { into, pointer, index, access }, span, name);
-        if !word && self.cx.target == Target::Machine {
+        if !word && self.cx.target != Target::Ideal {
             let whose = Faulter::Thread;
             self.handled(node, &Fault { whose, address, write, again: true, into: None, span })?;
         }
@@ -147,7 +147,9 @@ impl Builder<'_, '_> {
         if !guest || fault.whose == Faulter::Kernel {
             let found = self.register(Type::Pte);
             value = Some(found);
-            let op = Op::EnterFault { address: address.clone(), space: self.space, write, value };
+            let again = *again && fault.whose == Faulter::Thread;
+            let op =
+                Op::EnterFault { address: address.clone(), space: self.space, write, again, value };
             let node = self.step(&mut at, op, span, &name);
             // The table grants it by now: nothing to handle.
             if let Node::Step { fault, .. } = &mut self.nodes[node] {

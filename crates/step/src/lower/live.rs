@@ -588,7 +588,8 @@ fn slots(op: &mut Op) -> Vec<&mut Option<Reg>> {
     }
 }
 
-fn results(op: &Op, each: &mut dyn FnMut(Reg)) {
+/// Calls `each` with every register that a step's results go to.
+pub fn results(op: &Op, each: &mut dyn FnMut(Reg)) {
     let mut copy = op.clone();
     slots(&mut copy).into_iter().flatten().for_each(|reg| each(*reg));
 }

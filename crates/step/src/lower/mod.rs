@@ -5,9 +5,10 @@
 //! without a stack, and most addresses are constants. What one call site and
 //! another call of the same function do not share costs code, not states.
 //!
-//! There are two targets. For the machine everything is written out; for ideal
+//! There are three targets. For the machine everything is written out; for ideal
 //! memory a function with a contract is its specification, faults do not
-//! exist, and code without a contract that touches tables is refused.
+//! exist, and code without a contract that touches tables is refused. The order
+//! of locks (`order.rs`) has the machine's steps and some that no machine has.
 
 mod actions;
 mod calls;
@@ -17,6 +18,7 @@ mod faults;
 pub(crate) mod live;
 mod locks;
 mod objects;
+mod order;
 mod sites;
 mod telling;
 mod values;
@@ -26,7 +28,7 @@ pub use telling::Tells;
 
 use std::collections::HashMap;
 
-use shootdown_litmus::primitives::{Order, Primitive};
+use shootdown_litmus::primitives::{Order, Primitive, Tag, primitive};
 use shootdown_litmus::program::{Body, FieldId, Function, FunctionId, GlobalId, OpKind, PlaceKind};
 use shootdown_litmus::{Name, Narrow, Program, Span, Type};
 
@@ -43,6 +45,9 @@ pub enum Target {
     Machine,
     /// Ideal memory: contracts instead of the functions that state them.
     Ideal,
+    /// The order of locks: as for the machine, with steps that say where a
+    /// thread is and what it may wait for. No machine runs this.
+    Order,
 }
 
 /// What the kernel and the memory model make of a step.
@@ -189,9 +194,10 @@ impl Lowering<'_> {
     }
 
     fn turns_interrupts_off(&self) -> bool {
-        use shootdown_litmus::primitives::{Action, ReaderOp, Readers, Tag};
+        use shootdown_litmus::primitives::{Action, ReaderOp, Readers, Section};
         let off = Action::Reader(Readers::Interrupts, ReaderOp::Enter);
-        self.calls(|row| row.action == off || row.has(Tag::Interrupts))
+        let handler = Action::Section(Section::Interrupt, ReaderOp::Enter);
+        self.calls(|row| row.action == off || row.action == handler || row.has(Tag::Interrupts))
     }
 
     fn uses_upper_entries(&self) -> bool {
@@ -217,6 +223,13 @@ impl Lowering<'_> {
     /// until the first write. Names with the same shared backing keep sharing.
     fn zero_frames(&mut self) {
         let mut owner: HashMap<usize, usize> = HashMap::new();
+        // A private mapping of a page of a file has words of its own, wherever it
+        // is declared.
+        for (page, is) in self.shape.pages.iter().enumerate().filter(|(_, page)| page.shared) {
+            if let Some(frame) = is.frame {
+                owner.entry(frame).or_insert(page);
+            }
+        }
         for page in 0..self.shape.pages.len() {
             let Some(frame) = self.shape.pages[page].frame else { continue };
             let first = *owner.entry(frame).or_insert(page);
@@ -289,6 +302,9 @@ struct Builder<'l, 'p> {
     /// Fields of shared records that an expression reads: where each is kept,
     /// and its place. They are read before whatever comes next.
     reads: Vec<(Reg, Expr, Expr, Span)>,
+    /// The flags of the call that is being written out say that it waits for
+    /// nothing.
+    atomic: bool,
 }
 
 /// A choice of a thread.
@@ -320,6 +336,7 @@ impl<'l, 'p> Builder<'l, 'p> {
             promised: 0,
             choices: Vec::new(),
             reads: Vec::new(),
+            atomic: false,
         }
     }
 
@@ -431,7 +448,8 @@ impl<'l, 'p> Builder<'l, 'p> {
     fn step(&mut self, at: &mut Cursor, op: Op, span: Span, name: &Name) -> NodeId {
         self.read_fields(at);
         let next = self.fresh();
-        let site = Site { span, functions: self.functions.clone(), name: name.clone() };
+        let sleeps = !self.atomic && primitive(name).is_some_and(|row| row.has(Tag::Sleeps));
+        let site = Site { span, functions: self.functions.clone(), name: name.clone(), sleeps };
         self.nodes[*at] = Node::Step { op, next, fault: None, number: 0, site };
         std::mem::replace(at, next)
     }

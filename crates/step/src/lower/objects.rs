@@ -72,6 +72,8 @@ impl Builder<'_, '_> {
             }
         }
         let name: Name = WALK.into();
+        let context = (!lines.is_empty()).then(|| self.order_context(walk.names)).flatten();
+        self.enter_order(at, context, walk.span, &name);
         for readers in &readers {
             self.step(at, Op::Enter { into: None, readers: *readers }, walk.span, &name);
         }
@@ -87,6 +89,7 @@ impl Builder<'_, '_> {
         for readers in readers {
             self.step(at, Op::Leave { readers }, walk.span, &name);
         }
+        self.leave_order(at, context, walk.span, &name);
         Ok(())
     }
 
