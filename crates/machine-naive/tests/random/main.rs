@@ -12,6 +12,7 @@ mod chance;
 mod generate;
 mod mutants;
 mod shrink;
+mod weak;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
