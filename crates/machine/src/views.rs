@@ -156,6 +156,12 @@ pub struct Memory {
     told: View,
     /// What posted invalidations know, by queue and place.
     pub posted: BTreeMap<(usize, usize), View>,
+    /// By sort of readers: what was seen by whoever began to wait for them. Who
+    /// goes inside later has seen it.
+    pub begun: BTreeMap<usize, View>,
+    /// By sort of readers and who waits, or will: what those had seen that have
+    /// left.
+    pub left: BTreeMap<(usize, usize), View>,
     /// What was seen when a frame was given back: who gets it next knows.
     pub freed: BTreeMap<usize, View>,
     /// Ideal memory: what was seen when an object got its name.
@@ -198,6 +204,8 @@ impl Memory {
             held_huge: Holds::new(),
             told: View::zero(locations),
             posted: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            left: BTreeMap::new(),
             freed: BTreeMap::new(),
             named: BTreeMap::new(),
         }
@@ -396,6 +404,8 @@ impl Memory {
         }
         each(&mut self.told);
         self.posted.values_mut().for_each(&mut *each);
+        self.begun.values_mut().for_each(&mut *each);
+        self.left.values_mut().for_each(&mut *each);
         self.freed.values_mut().for_each(&mut *each);
         self.named.values_mut().for_each(&mut *each);
     }
@@ -441,6 +451,8 @@ impl Memory {
         self.held_huge.retain(|_, held| !held.is_empty());
         if running.iter().all(|runs| !runs) {
             self.freed.clear();
+            self.begun.clear();
+            self.left.clear();
             self.named.clear();
             self.locks.clear();
             self.fences = View::zero(locations);

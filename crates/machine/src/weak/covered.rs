@@ -29,8 +29,8 @@ pub fn covered<'l>(
         return Err((format!("{what}: not modelled under ra"), None));
     }
     for call in &lowered.contracts {
-        use ContractKind::{Downgrade, Exit, Nop, Replace, Revoke, Upgrade, Zap};
-        if !matches!(call.kind, Nop | Zap | Replace | Downgrade | Upgrade | Revoke | Exit) {
+        use ContractKind::{Downgrade, Exit, Move, Nop, Replace, Revoke, Upgrade, Zap};
+        if !matches!(call.kind, Nop | Zap | Replace | Downgrade | Upgrade | Revoke | Exit | Move) {
             let why = format!("the contract {:?} is not modelled under ra", call.kind);
             return Err((why.to_lowercase(), None));
         }
@@ -80,6 +80,10 @@ fn knows(op: &Op) -> bool {
         | Op::FreeTable { .. }
         | Op::Post { .. }
         | Op::Sync { .. }
+        | Op::Enter { .. }
+        | Op::Leave { .. }
+        | Op::GraceStart { .. }
+        | Op::GraceWait { .. }
         | Op::SoftInstall { .. }
         | Op::SoftZap { .. }
         | Op::RangeOpen { .. }
@@ -100,10 +104,6 @@ fn knows(op: &Op) -> bool {
         | Op::Warn { .. }
         | Op::Fail(_) => true,
         Op::SamePages { .. }
-        | Op::Enter { .. }
-        | Op::Leave { .. }
-        | Op::GraceStart { .. }
-        | Op::GraceWait { .. }
         | Op::Dirty { .. }
         | Op::MoveMarks { .. }
         | Op::Unpin { .. }

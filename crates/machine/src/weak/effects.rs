@@ -221,6 +221,9 @@ impl<M: Mmu> Machine<M> {
                     !shape.caches[agent.cache].cpu && !cpu
                 });
             }
+            Op::Enter { .. } | Op::Leave { .. } | Op::GraceStart { .. } | Op::GraceWait { .. } => {
+                self.readers(state, thread, op, next, memory)
+            }
             Op::Moment { contract } if world.target == Target::Ideal => {
                 self.named(state, thread, *contract, next, memory);
             }
@@ -230,6 +233,60 @@ impl<M: Mmu> Machine<M> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Readers and who waits for them. A section that is waited for is seen by
+    /// who has waited; one that is not begins with what was seen before.
+    fn readers(&self, state: &State, thread: usize, op: &Op, next: &State, memory: &mut Memory) {
+        let world = &self.world;
+        match op {
+            Op::Enter { readers, .. } => {
+                for at in 0..world.readers.len() {
+                    if world.counted(at).any(|counted| counted == *readers)
+                        && let Some(begun) = memory.begun.get(&at).cloned()
+                    {
+                        memory.learns(thread, &begun);
+                    }
+                }
+            }
+            Op::Leave { readers } => {
+                let seen = memory.threads[thread].seen.clone();
+                let mut leaves = |at: (usize, usize)| {
+                    memory.left.entry(at).or_insert_with(|| seen.clone()).join(&seen);
+                };
+                for (at, slots) in world.readers.iter().enumerate() {
+                    if world.counted(at).any(|counted| counted == *readers) {
+                        leaves((at, EVERYBODY));
+                    }
+                    for (who, awaits) in slots.awaits.iter().enumerate() {
+                        if state.get(*awaits) != next.get(*awaits) {
+                            leaves((at, who));
+                        }
+                    }
+                }
+            }
+            Op::GraceStart { readers, .. } => {
+                // What has ended by now is seen when the wait is over, like what
+                // is waited for.
+                if let Some(left) = memory.left.get(&(*readers, EVERYBODY)).cloned() {
+                    memory
+                        .left
+                        .entry((*readers, thread))
+                        .or_insert_with(|| left.clone())
+                        .join(&left);
+                }
+                memory.fence(thread, Fence::Full);
+                let seen = memory.threads[thread].seen.clone();
+                memory.begun.entry(*readers).or_insert_with(|| seen.clone()).join(&seen);
+            }
+            Op::GraceWait { readers } => {
+                if let Some(left) = memory.left.remove(&(*readers, thread)) {
+                    memory.learns(thread, &left);
+                }
+                memory.fence(thread, Fence::Full);
+            }
+            _ => unreachable!("these are the steps of readers"),
+        }
     }
 
     /// A flush that is waited for: of these caches, and of what was performed
@@ -342,8 +399,11 @@ impl<M: Mmu> Machine<M> {
     }
 }
 
+/// Whoever begins to wait for readers.
+const EVERYBODY: usize = usize::MAX;
+
 /// Contracts whose return makes an older state impossible.
 fn revokes(kind: ContractKind) -> bool {
-    use ContractKind::{Downgrade, Exit, Replace, Revoke, Zap};
-    matches!(kind, Zap | Replace | Downgrade | Revoke | Exit)
+    use ContractKind::{Downgrade, Exit, Move, Replace, Revoke, Zap};
+    matches!(kind, Zap | Replace | Downgrade | Revoke | Exit | Move)
 }
