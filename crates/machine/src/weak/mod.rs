@@ -8,6 +8,7 @@
 mod caches;
 mod covered;
 mod effects;
+mod holds;
 mod words;
 
 use shootdown_litmus::primitives::Order;
