@@ -4,6 +4,8 @@
 // of the guest CR3 table is a context with a tag. The IOTLB command and a
 // completion wait, then the device's command and another wait, because the
 // device may fill from the IOTLB in between. Commands may overtake each other.
+// Linux 6.12 leaves out the wait in between and relies on their order, as `vt-d`
+// does.
 
 iotlb U : tags 2;
 context pasid -> U : mm, tag 1;

@@ -13,6 +13,9 @@ device dev : T, pasid 1, order waits;
 queue QI -> U, T : in_order;
 
 __from("v6.12.117", "drivers/iommu/intel/svm.c", intel_arch_invalidate_secondary_tlbs)
+__from("v6.12.117", "drivers/iommu/intel/cache.c", cache_tag_flush_range)
+__from("v6.12.117", "drivers/iommu/intel/dmar.c", qi_submit_sync)
+__from("v6.1.192", "drivers/iommu/intel/svm.c", intel_flush_svm_range_dev)
 static void intel_invalidate(struct mmu_notifier *mn, struct mm_struct *mm,
                              unsigned long start, unsigned long end)
 {

@@ -137,7 +137,7 @@ fn rows(index: &str) -> (Vec<Row>, Vec<Finding>) {
 /// the bug is `BUGGY`, or what the header calls `Buggy=`.
 fn bug(text: &str) -> Bug {
     let mut bug = Bug::default();
-    let mut table = false;
+    let (mut table, mut weaker) = (false, false);
     for line in text.lines() {
         if !table {
             if let Some((key, value)) = line.split_once('=')
@@ -155,7 +155,12 @@ fn bug(text: &str) -> Bug {
         let (variant, setting) = setting(left);
         let buggy = bug.header.get("Buggy").map_or("BUGGY", String::as_str);
         match variant.as_str() {
-            "*" if setting.is_empty() => bug.clear = claims.contains(&"clean"),
+            "*" if setting.is_empty() => {
+                bug.clear = claims.contains(&"clean");
+                weaker = claims.contains(&"uncovered");
+            }
+            // Where processors are weaker than the other models, `ra` answers.
+            "*" if weaker && setting == "model ra" => bug.clear = claims.contains(&"clean"),
             variant if variant == buggy && bug.found.is_none() => {
                 let broken: Vec<&str> = claims
                     .into_iter()

@@ -45,7 +45,8 @@ pub(crate) fn block(subject: &Subject, explored: &Explored) -> Block {
     block.others = others.len() as u64;
     let quantifier =
         program.condition.as_ref().map_or(Quantifier::Forall, |condition| condition.quantifier);
-    let complete = crate::explored::incomplete(&explored.found).is_none();
+    let complete =
+        crate::explored::incomplete(&explored.found).is_none() && !subject.setting.is_too_strong();
     block.validated = match quantifier {
         Quantifier::Exists | Quantifier::Final if block.satisfying > 0 => Some(true),
         Quantifier::NotExists if block.satisfying > 0 => Some(false),

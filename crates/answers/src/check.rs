@@ -220,10 +220,14 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
     verdicts.outcomes();
     let (reclaim, rests) = lock_order::reclaim(&lock_order::graph(subject));
     verdicts.list.insert("RECLAIM", reclaim);
-    let list = verdicts.finish();
+    let mut list = verdicts.finish();
+    let withheld = subject.setting.is_too_strong();
+    if withheld {
+        withhold(&mut list, subject.setting.model);
+    }
     let violated = list.iter().any(|verdict| matches!(verdict.status, Status::Violated(_)));
     let complete = incomplete(&explored.found).is_none() && explored.ideal_stopped.is_none();
-    let guards = (request.guards && !violated && complete)
+    let guards = (request.guards && !violated && complete && !withheld)
         .then(|| crate::guards::guards(subject, &explored, request));
     let mut checked = Checked {
         test: subject.program.header.name.to_string(),
@@ -232,6 +236,7 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
         model: subject.setting.model.name().to_owned(),
         params: params(subject),
         block: block(subject, &explored),
+        notes: notes(subject, &list),
         verdicts: list,
         search: Search {
             states: explored.found.states,
@@ -240,7 +245,8 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
             bytes: explored.found.bytes,
             ideal_states: explored.ideal_states,
             stopped: incomplete(&explored.found)
-                .or(explored.ideal_stopped.map(|why| format!("ideal memory: {why}"))),
+                .or(explored.ideal_stopped.map(|why| format!("ideal memory: {why}")))
+                .or(withheld.then(|| "not covered".to_owned())),
             time: begun.elapsed(),
         },
         guards,
@@ -251,8 +257,25 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
     checked
 }
 
+/// A machine that is weaker than the model has runs that were not seen, so what
+/// was not found is not covered. What was found is found: each run of the
+/// stronger model is one of the weaker.
+fn withhold(verdicts: &mut [Verdict], model: MemoryModel) {
+    for verdict in verdicts {
+        if verdict.status == Status::Clean {
+            verdict.status = Status::NotCovered(too_strong(model));
+        }
+    }
+}
+
+/// Why nothing is clean under a model that is stronger than the machine.
+pub(crate) fn too_strong(model: MemoryModel) -> String {
+    format!("CPUs of this machine are weaker than {model} (`cpu_order=weak`); ask with `--model ra`")
+}
+
 /// The codes of what is violated, and nothing else of a verdict; whether all was
-/// searched, and how many states that were. `known` is another test with what was found, which may save half
+/// searched, and how many states that were. `known` is another test with what was
+/// found, which may save half
 /// of the work.
 pub(crate) fn codes(
     subject: &Subject,
@@ -337,8 +360,21 @@ fn params(subject: &Subject) -> Vec<(String, String)> {
     list
 }
 
-fn notes(subject: &Subject) -> Vec<String> {
+fn notes(subject: &Subject, verdicts: &[Verdict]) -> Vec<String> {
     let mut notes = subject.lowered.notes.clone();
+    let compared = |verdict: &&Verdict| {
+        matches!(verdict.code, "NEW" | "COPY" | "outcome" | "PROGRESS")
+            && matches!(verdict.status, Status::Violated(_))
+    };
+    if subject.setting.is_too_strong()
+        && let Some(found) = verdicts.iter().find(compared)
+    {
+        notes.push(format!(
+            "the machine has the run that breaks {}, but it is judged by what {} allows, and CPUs \
+             of this machine may do more: `--model ra` says whether it still breaks anything",
+            found.code, subject.setting.model
+        ));
+    }
     if subject.program.header.result.is_some() {
         notes.push(format!(
             "the file's `Result:` line speaks of the kernel's own memory model; this is {}",

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use shootdown_litmus::Program;
 
-use crate::check::{CODES, Refused, Subject, check, codes_of, prepare};
+use crate::check::{CODES, Refused, Subject, check, codes_of, prepare, too_strong};
 use crate::explain::answer::Broken;
 use crate::explored::{Explored, Wanted, explore};
 use crate::findings::Verdicts;
@@ -43,6 +43,8 @@ pub struct Jury<'r> {
     exercised: Cell<u32>,
     silent: Cell<u32>,
     refused: usize,
+    /// Why nothing is clean under this model, if the machine is weaker.
+    too_strong: Option<String>,
 }
 
 struct Member {
@@ -90,9 +92,15 @@ impl<'r> Jury<'r> {
     pub fn new(cases: Vec<Case>, request: &'r Request) -> Result<Jury<'r>, Refused> {
         let mut members = Vec::new();
         let mut refused = 0;
+        let mut weaker = None;
         for (at, case) in cases.into_iter().enumerate() {
             match prepare(case.program.clone(), request) {
-                Ok(_) => members.push(Member { case, known: OnceLock::new() }),
+                Ok(subject) => {
+                    if subject.setting.is_too_strong() {
+                        weaker = Some(too_strong(subject.setting.model));
+                    }
+                    members.push(Member { case, known: OnceLock::new() });
+                }
                 Err(error) if at == 0 => return Err(error),
                 Err(_) => refused += 1,
             }
@@ -106,6 +114,7 @@ impl<'r> Jury<'r> {
             silent: Cell::new(0),
             members,
             refused,
+            too_strong: weaker,
         })
     }
 
@@ -279,6 +288,9 @@ impl<'r> Jury<'r> {
         }
         if found.iter().flatten().any(Result::is_err) {
             return Judged::IllFormed;
+        }
+        if let Some(why) = &self.too_strong {
+            return Judged::Unknown(why.clone());
         }
         let stopped = found.iter().flatten().any(|answer| matches!(answer, Ok((_, false, _))));
         match stopped {

@@ -65,6 +65,11 @@ fn each_check_has_a_file_that_it_refuses() {
 }
 
 #[test]
+fn nothing_is_clean_of_weak_machines_but_under_ra() {
+    assert!(all("devices", MemoryModel::Sc) >= 60);
+}
+
+#[test]
 fn user_programs_are_as_expected() {
     assert!(all("user", MemoryModel::Sc) >= 10);
 }
@@ -87,7 +92,7 @@ fn ra_misses_nothing_that_sc_shows() {
         for variant in &variants(&name, &text, &LIBRARY).expect("a test").listed {
             let found = [MemoryModel::Sc, MemoryModel::Ra].map(|model| {
                 let mut request = Request { model, ..Request::default() };
-                request.limits.states = 5_000;
+                request.limits.states = 3_000;
                 let subject = read(&name, &text, &LIBRARY, variant, &request).ok()?;
                 let checked = check(&subject, &request);
                 checked.search.stopped.is_none().then(|| violated(&checked))

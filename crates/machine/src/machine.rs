@@ -46,6 +46,9 @@ impl<M: Mmu> Machine<M> {
             }
             self.go(&mut state, thread, code.start);
         }
+        if self.world.weak.is_some() {
+            self.weak_begin(&mut state);
+        }
         state
     }
 

@@ -27,6 +27,17 @@ impl Answer {
     }
 }
 
+/// Which of its sets a cache is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Entries of a page.
+    Leaf(usize),
+    /// Huge entries of a block.
+    Huge(usize),
+    /// Pointers to tables of a block.
+    Table(usize),
+}
+
 /// Translation hardware, or what stands in for it.
 pub trait Mmu: Sync {
     /// Declares what it keeps.
@@ -125,8 +136,8 @@ pub trait Mmu: Sync {
     }
 
     /// Under `ra`: the sets are what the caches may have found. `found` gives
-    /// the entries of a cache and page.
-    fn refill(&self, world: &World, state: &mut State, found: &dyn Fn(usize, usize) -> Vec<i64>) {
+    /// the entries of a cache at a place.
+    fn refill(&self, world: &World, state: &mut State, found: &dyn Fn(usize, Place) -> Vec<i64>) {
         let _ = (world, state, found);
     }
 

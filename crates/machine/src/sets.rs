@@ -15,7 +15,7 @@
 use shootdown_step::shape::Source;
 use shootdown_step::value::{MOST_FRAMES, entry, page_of_frame};
 
-use crate::mmu::{Answer, Mmu};
+use crate::mmu::{Answer, Mmu, Place};
 use crate::setting::HwDirty;
 use crate::state::{Slot, Slots, State};
 use crate::walker::Memory;
@@ -523,11 +523,21 @@ impl Mmu for Sets {
         self.saturate(world, state);
     }
 
-    fn refill(&self, _: &World, state: &mut State, found: &dyn Fn(usize, usize) -> Vec<i64>) {
+    fn refill(&self, _: &World, state: &mut State, found: &dyn Fn(usize, Place) -> Vec<i64>) {
         for (at, cache) in self.caches.iter().enumerate() {
+            let members = |place: Place| {
+                let members = found(at, place).into_iter().filter_map(member);
+                members.fold(0, |set, bit| set | 1 << bit)
+            };
             for (page, slot) in cache.leaf.iter().enumerate() {
-                let members = found(at, page).into_iter().filter_map(member);
-                state.set(*slot, members.fold(0, |set, bit| set | 1 << bit));
+                state.set(*slot, members(Place::Leaf(page)));
+            }
+            for (block, slot) in cache.huge.iter().enumerate() {
+                state.set(*slot, members(Place::Huge(block)));
+            }
+            for (block, slot) in cache.tables.iter().enumerate() {
+                let tables = found(at, Place::Table(block)).into_iter().filter_map(entry::table);
+                state.set(*slot, tables.fold(0, |set, table| set | 1 << table));
             }
         }
     }

@@ -90,6 +90,12 @@ pub const DIALS: [Dial; 11] = [
         default: "no",
         help: "a CPU flush is an interrupt and waits for CPUs that have them off (x86)",
     },
+    Dial {
+        name: "cpu_order",
+        values: &["tso", "weak"],
+        default: "tso",
+        help: "how CPUs order their accesses; where it is weak (arm64, riscv) nothing is clean under sc or tso, and ra answers",
+    },
 ];
 
 /// Whether accesses that were translated earlier are waited for.
@@ -148,6 +154,8 @@ pub struct Setting {
     pub failed_start_ends: bool,
     /// A CPU flush is sent as an interrupt.
     pub flush_by_ipi: bool,
+    /// CPUs order less than `tso` does.
+    pub weak_cpus: bool,
     /// Registers that nobody reads any more are kept: a reduction is off.
     pub keep_dead: bool,
 }
@@ -262,6 +270,7 @@ impl Setting {
             "empty_range" => self.empty_range_is_all = value == "all",
             "flush_by_ipi" => self.flush_by_ipi = on,
             "failed_start_ends" => self.failed_start_ends = on,
+            "cpu_order" => self.weak_cpus = value == "weak",
             _ => unreachable!("every dial is listed"),
         }
     }
@@ -284,6 +293,13 @@ impl Setting {
             "fault_invalidates" => word(self.fault_invalidates),
             "flush_by_ipi" => word(self.flush_by_ipi),
             "failed_start_ends" => word(self.failed_start_ends),
+            "cpu_order" => {
+                if self.weak_cpus {
+                    "weak"
+                } else {
+                    "tso"
+                }
+            }
             "drain" => match self.drain {
                 Drain::Yes => "yes",
                 Drain::No => "no",
@@ -305,6 +321,12 @@ impl Setting {
             _ => unreachable!("every dial is listed"),
         };
         DIALS.iter().map(|dial| (dial.name, value(dial.name))).collect()
+    }
+
+    /// Whether the machine has runs that its model lacks, so that what was not
+    /// found may be there. What was found is: see `docs/semantics.md`, section 5.
+    pub fn is_too_strong(&self) -> bool {
+        self.weak_cpus && self.model != MemoryModel::Ra
     }
 
     /// What lowering has to know of it.

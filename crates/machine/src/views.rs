@@ -8,13 +8,13 @@
 //! stored, so there is no load buffering. `docs/semantics.md`, section 5, has
 //! the rules and what they are compared with; this file is the rules alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use shootdown_litmus::primitives::Fence;
 
 /// A place in the modification order of each location.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct View(Vec<u8>);
 
 impl View {
@@ -26,6 +26,15 @@ impl View {
     /// The place of a location.
     pub fn at(&self, location: usize) -> usize {
         usize::from(self.0[location])
+    }
+
+    /// Knows only of some locations.
+    pub fn restrict(&mut self, to: &[bool]) {
+        for (mine, keep) in self.0.iter_mut().zip(to) {
+            if !keep {
+                *mine = 0;
+            }
+        }
     }
 
     /// Is not before a place any more.
@@ -62,6 +71,19 @@ pub struct Message {
     /// between the two.
     pub attached: bool,
 }
+
+/// An entry that a cache holds apart from what its walks find, with what came
+/// along with it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Held {
+    /// Its value.
+    pub value: i64,
+    /// What who goes through it has seen.
+    pub view: View,
+}
+
+/// What a cache may hold at one place.
+pub type Holds = BTreeMap<(usize, usize), BTreeSet<Held>>;
 
 /// What a thread has seen. `write <= read <= seen` holds at all times.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -123,8 +145,23 @@ pub struct Memory {
     /// By cache: no walk for it finds anything older any more. Only entries
     /// that it may hold count.
     pub floors: Vec<View>,
+    /// By cache: the same for upper entries that map huge pages, which an
+    /// invalidation drops also if it leaves pointers to tables alone.
+    pub huge_floors: Vec<View>,
+    /// By cache and page: entries that it holds and no walk of it finds.
+    pub held: Holds,
+    /// The same of huge entries, by cache and block.
+    pub held_huge: Holds,
+    /// What completed invalidations knew: every walk that begins later finds it.
+    told: View,
     /// What posted invalidations know, by queue and place.
     pub posted: BTreeMap<(usize, usize), View>,
+    /// By sort of readers: what was seen by whoever began to wait for them. Who
+    /// goes inside later has seen it.
+    pub begun: BTreeMap<usize, View>,
+    /// By sort of readers and who waits, or will: what those had seen that have
+    /// left.
+    pub left: BTreeMap<(usize, usize), View>,
     /// What was seen when a frame was given back: who gets it next knows.
     pub freed: BTreeMap<usize, View>,
     /// Ideal memory: what was seen when an object got its name.
@@ -162,7 +199,13 @@ impl Memory {
             fences: View::zero(locations),
             locks: BTreeMap::new(),
             floors: vec![View::zero(locations); caches],
+            huge_floors: vec![View::zero(locations); caches],
+            held: Holds::new(),
+            held_huge: Holds::new(),
+            told: View::zero(locations),
             posted: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            left: BTreeMap::new(),
             freed: BTreeMap::new(),
             named: BTreeMap::new(),
         }
@@ -195,6 +238,24 @@ impl Memory {
         for mine in [&mut seen.read, &mut seen.write, &mut seen.seen] {
             mine.join(view);
         }
+    }
+
+    /// An invalidation is complete: whoever asked for it has seen this of the
+    /// tables.
+    pub fn tells(&mut self, view: &View, tables: &[bool]) {
+        let mut view = view.clone();
+        view.restrict(tables);
+        self.told.join(&view);
+    }
+
+    /// What a walk finds at least that begins once a thread has loaded a root:
+    /// what that thread has seen, all full fences, and all completed
+    /// invalidations.
+    pub fn walkable(&self, thread: usize) -> View {
+        let mut view = self.threads[thread].read.clone();
+        view.join(&self.fences);
+        view.join(&self.told);
+        view
     }
 
     /// The place of the last message.
@@ -332,16 +393,32 @@ impl Memory {
         each(&mut self.fences);
         self.locks.values_mut().flatten().for_each(&mut *each);
         self.floors.iter_mut().for_each(&mut *each);
+        self.huge_floors.iter_mut().for_each(&mut *each);
+        for held in self.held.values_mut().chain(self.held_huge.values_mut()) {
+            // What they are ordered by changes.
+            let list = std::mem::take(held).into_iter();
+            held.extend(list.map(|mut held| {
+                each(&mut held.view);
+                held
+            }));
+        }
+        each(&mut self.told);
         self.posted.values_mut().for_each(&mut *each);
+        self.begun.values_mut().for_each(&mut *each);
+        self.left.values_mut().for_each(&mut *each);
         self.freed.values_mut().for_each(&mut *each);
         self.named.values_mut().for_each(&mut *each);
     }
 
     /// The same memory, written in one way: messages that nobody can read any
     /// more are dropped, and of views only what matters is kept. `runs` tells
-    /// which threads have steps left, `walked` which locations a cache fills
-    /// from.
-    pub fn normalize(&mut self, runs: &dyn Fn(usize) -> bool, walked: &[Vec<bool>]) {
+    /// which threads have steps left, `walked` whether a cache fills from a
+    /// location.
+    pub fn normalize(
+        &mut self,
+        runs: &dyn Fn(usize) -> bool,
+        walked: &dyn Fn(usize, usize) -> bool,
+    ) {
         let locations = self.messages.len();
         let running: Vec<bool> = (0..self.threads.len()).map(runs).collect();
         let mut base = View(self.messages.iter().map(|list| list.len() as u8 - 1).collect());
@@ -358,20 +435,28 @@ impl Memory {
             parted[0].join(release);
             parted[1].join(write);
         }
-        for (floor, walked) in self.floors.iter_mut().zip(walked) {
-            for (location, walked) in walked.iter().enumerate() {
-                if *walked {
+        let floors = self.floors.iter_mut().zip(&mut self.huge_floors).enumerate();
+        for (cache, (floor, huge)) in floors {
+            for location in 0..locations {
+                if walked(cache, location) {
+                    // A huge entry is never found where a pointer is not.
                     base.0[location] = base.0[location].min(floor.0[location]);
                 } else {
                     floor.0[location] = 0;
+                    huge.0[location] = 0;
                 }
             }
         }
+        self.held.retain(|_, held| !held.is_empty());
+        self.held_huge.retain(|_, held| !held.is_empty());
         if running.iter().all(|runs| !runs) {
             self.freed.clear();
+            self.begun.clear();
+            self.left.clear();
             self.named.clear();
             self.locks.clear();
             self.fences = View::zero(locations);
+            self.told = View::zero(locations);
         }
         for (location, list) in self.messages.iter_mut().enumerate() {
             list.drain(..base.at(location));

@@ -282,7 +282,7 @@ impl World {
             })
             .collect();
         slots.next_family();
-        let upper = (0..shape.spaces.len())
+        let upper: Vec<Vec<Slot>> = (0..shape.spaces.len())
             .map(|space| {
                 (0..shape.blocks.len())
                     .map(|block| {
@@ -392,8 +392,8 @@ impl World {
         let mapped = shape.pages.iter().filter_map(|page| page.frame).fold(0, |m, f| m | 1 << f);
         Seen::note(&seen.installed, mapped);
         let weak = (setting.model == MemoryModel::Ra).then(|| {
-            let plain = words.iter().chain(contents.iter().flatten()).copied().collect();
-            Weak::new(&mut slots, shape, plain, (&entries, &softs), threads.len())
+            let tables = [&entries[..], &upper[..], &softs[..]];
+            Weak::new(&mut slots, shape, (&words, &contents), tables, threads.len())
         });
         let world = World {
             lowered,

@@ -100,12 +100,15 @@ pub enum Tells {
     Secondary,
     /// Both, since 6.6.
     Both,
+    /// A TLB, a tag of it or what a context has loaded, by name.
+    Named,
 }
 
 /// A notification or a flush.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// `mmu_notifier_invalidate_range`, `the flush in ptep_clear_flush`.
+    /// `mmu_notifier_invalidate_range`, `the flush in ptep_clear_flush`; with
+    /// what it names, `q_inv_tag(Q, U, 1)`, if it names a TLB.
     pub what: String,
     /// Whom it tells.
     pub tells: Tells,

@@ -168,13 +168,28 @@ fn of_body(program: &Program, owner: Owner, dials: Dials, list: &mut Vec<Part>) 
                 }
             }
             action if row.has(Tag::Notifies) || row.has(Tag::Flushes) => {
+                let names = matches!(
+                    action,
+                    Action::FlushTlb(_)
+                        | Action::FlushTag
+                        | Action::FlushContext
+                        | Action::Post(_)
+                        | Action::PostTag
+                );
+                // Which TLB, tag or context it is about is its argument.
+                let text = program.files.text(op.span);
+                let what = match names && text.starts_with(row.name) {
+                    true => text.split_whitespace().collect::<Vec<_>>().join(" "),
+                    false => row.name.to_owned(),
+                };
                 let tells = match action {
+                    _ if names => Tells::Named,
                     Action::Flush(FlushScope::LocalPage) => Tells::Cpus,
                     Action::Flush(_) => cpus,
                     Action::GatherFlush(_) => Tells::Both,
                     _ => Tells::Secondary,
                 };
-                add(row.name.to_owned(), tells, Rest::Nothing, Some(op.kind.clone()));
+                add(what, tells, Rest::Nothing, Some(op.kind.clone()));
             }
             _ => {}
         }

@@ -13,6 +13,7 @@ mod generate;
 mod kinds;
 mod mutants;
 mod shrink;
+mod weak;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

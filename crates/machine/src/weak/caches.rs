@@ -1,46 +1,54 @@
-//! What caches find under `ra`: every message of an entry from a floor on.
+//! Invalidations and translated accesses under `ra`.
 
-use shootdown_step::shape::Source;
+use shootdown_step::shape::AgentShape;
 use shootdown_step::value::entry;
 use shootdown_step::{Access, Reg, Target};
 
-use super::root;
 use crate::machine::Machine;
 use crate::mmu::{Answer, Mmu};
 use crate::queue::Descriptor;
 use crate::run::{Each, FAULT};
+use crate::setting::Drain;
 use crate::state::State;
 use crate::views::{Memory, Message, View};
 use crate::world::{Failed, Seen};
 
 impl<M: Mmu> Machine<M> {
-    /// An invalidation of a cache is complete: what it fills again is not older
-    /// than what the one who asked for it has seen, or than what its source
-    /// may hold.
-    pub(super) fn raise(&self, memory: &mut Memory, cache: usize, pages: u64, view: &View) {
-        let weak = self.world.weak();
-        // One that ignores what it is told keeps what it found.
-        if self.world.shape().caches[cache].ignores {
-            return;
+    /// An invalidation of a cache is complete.
+    pub(super) fn raise(
+        &self,
+        memory: &mut Memory,
+        cache: usize,
+        pages: u64,
+        view: &View,
+        leaf: bool,
+    ) {
+        let (world, weak) = (&self.world, self.world.weak());
+        if !world.shape().contexts.is_empty() {
+            memory.tells(view, &weak.tables);
         }
-        let source = match self.world.shape().caches[cache].source {
-            Source::Cache(source) => memory.floors[source].clone(),
-            _ => view.clone(),
-        };
-        for (page, location) in weak.walks[cache].iter().enumerate() {
-            if pages >> page & 1 != 0 {
-                memory.floors[cache].raise(*location, source.at(*location));
-            }
+        // One that ignores what it is told keeps what it found.
+        if !world.shape().caches[cache].ignores {
+            weak.forget(world, memory, cache, pages, view, leaf);
         }
     }
 
     /// What agents have stored through the caches that a thread has waited for.
-    pub(super) fn performed(&self, memory: &mut Memory, thread: usize, of: &dyn Fn(usize) -> bool) {
+    pub(super) fn performed(
+        &self,
+        memory: &mut Memory,
+        thread: usize,
+        of: &dyn Fn(&AgentShape) -> bool,
+    ) {
+        // Where completion is broken it says nothing of them.
+        if self.world.setting.drain != Drain::Yes {
+            return;
+        }
         let agents = &self.world.shape().agents;
         for slot in self.world.contents.iter().flatten() {
             let location = self.world.weak().location(*slot);
             let through = |message: &Message| {
-                message.author != 0 && of(agents[usize::from(message.author) - 1].cache)
+                message.author != 0 && of(&agents[usize::from(message.author) - 1])
             };
             if let Some(at) = memory.messages[location].iter().rposition(through) {
                 memory.meets(thread, location, at);
@@ -55,11 +63,11 @@ impl<M: Mmu> Machine<M> {
             let number = state.get(self.world.queues[queue][at as usize]);
             let view = memory.posted.remove(&(queue, at as usize));
             // Descriptors that write have no meaning here and are refused.
-            if let (Some(Descriptor::Invalidate { caches, pages, .. }), Some(view)) =
+            if let (Some(Descriptor::Invalidate { caches, pages, leaf }), Some(view)) =
                 (self.world.posted(number), view)
             {
                 for cache in caches {
-                    self.raise(&mut memory, cache, pages, &view);
+                    self.raise(&mut memory, cache, pages, &view, leaf);
                 }
             }
             let moved = std::mem::take(&mut memory.posted).into_iter();
@@ -91,50 +99,74 @@ impl<M: Mmu> Machine<M> {
             return self.failed(state, Failed::Page, each);
         };
         Seen::note(&world.seen.accessed, 1 << page);
-        let memory = weak.memory(state);
+        let mut memory = weak.memory(state);
+        let slots = &world.threads[thread];
+        // With a broken completion an access is translated in one step, and
+        // performed in another.
+        let machine = world.target == Target::Machine;
+        let in_two = world.setting.drain != Drain::Yes && machine;
+        let in_flight = state.get(slots.in_flight);
+        if in_two && in_flight != 0 {
+            let mut state = state.clone();
+            state.set(slots.in_flight, 0);
+            state.set(slots.passed, 0);
+            let at = (world.contents[in_flight as usize - 1][word], 0);
+            return self.weak_access(&state, thread, memory, at, access, into, each);
+        }
+        let Some((cache, _)) = world.translation(state, thread) else {
+            // Nothing is loaded that could be handled a fault of.
+            let mut next = state.clone();
+            self.end_by_fault(&mut next, thread);
+            self.close(&mut next, memory);
+            return each(FAULT, next);
+        };
         let (mut frames, mut faults) = (0u64, false);
         self.mmu.access(world, state, thread, page, access.writes(), &mut |answer| match answer {
             Answer::Frame(frame) => frames |= 1 << frame,
             Answer::Fault => faults = true,
             Answer::Marks(..) | Answer::Owes(_) => unreachable!("`hw_dirty` is refused"),
         });
-        let cache = shape.agents[thread].cache;
-        let machine = world.target == Target::Machine;
         // A walk may find an old entry too.
         let grants = |value: i64| entry::grants(value, access.writes());
+        let mut answers = Vec::new();
         if machine {
-            let walk = weak.found(&memory, root(shape, cache), page);
-            faults |= walk.into_iter().any(|message| !grants(message.value));
+            faults |= weak.denies(world, state, &memory, (cache, page), &grants);
+            answers = weak.answers(world, state, &memory, cache, page);
         }
         for frame in (0..64).filter(|frame| frames >> frame & 1 != 0) {
+            let slot = world.contents[frame][word];
+            let location = weak.location(slot);
             // Who goes through an entry has seen what came along with it; of
             // several entries the weakest counts.
-            let mut known: Option<View> = None;
-            if machine {
-                let through = |message: &&Message| {
-                    entry::frame(message.value) == Some(frame) && grants(message.value)
-                };
-                for message in weak.found(&memory, cache, page).filter(through) {
-                    match &mut known {
-                        Some(known) => known.meet(&message.view),
-                        None => known = Some(message.view.clone()),
-                    }
-                }
+            let known = if machine {
+                let through = answers.iter().filter(|found| {
+                    entry::frame(found.value) == Some(frame) && grants(found.value)
+                });
+                through.map(|found| found.knows(location)).min()
             } else {
-                known = memory.named.get(&frame).cloned();
-            }
-            let slot = world.contents[frame][word];
+                memory.named.get(&frame).map(|known| known.at(location))
+            };
             let mut memory = memory.clone();
             if let Some(known) = known {
-                let location = weak.location(slot);
-                memory.meets(thread, location, known.at(location));
+                memory.meets(thread, location, known);
             }
-            let through = (slot, frame as u32 + 1);
-            self.weak_access(state, thread, memory, through, access, into, each);
+            let choice = frame as u32 + 1;
+            if in_two {
+                let mut next = state.clone();
+                next.set(slots.in_flight, frame as i64 + 1);
+                self.close(&mut next, memory);
+                each(choice, next);
+                continue;
+            }
+            self.weak_access(state, thread, memory, (slot, choice), access, into, each);
         }
         if faults {
             let mut next = state.clone();
-            self.mmu.fault(world, &mut next, thread, page);
+            if world.setting.fault_invalidates && machine {
+                // What it finds next is not older than what the thread has seen.
+                let view = memory.threads[thread].read.clone();
+                weak.forget(world, &mut memory, cache, 1 << page, &view, false);
+            }
             self.faulted(&mut next, thread);
             self.close(&mut next, memory);
             each(FAULT, next);

@@ -4,7 +4,7 @@ use shootdown_litmus::primitives::LockOp;
 use shootdown_litmus::program::ContractKind;
 use shootdown_step::{EntryAt, Lowered, Op, Site};
 
-use crate::setting::{Drain, HwDirty, Setting};
+use crate::setting::{HwDirty, Setting};
 
 /// What `ra` cannot answer, and where.
 ///
@@ -17,23 +17,20 @@ pub fn covered<'l>(
 ) -> Result<(), (String, Option<&'l Site>)> {
     let shape = &lowered.shape;
     let dials = [
-        (shape.two_levels, "two levels of page tables"),
-        (!shape.contexts.is_empty(), "contexts and their tags"),
-        (shape.caches.iter().any(|cache| cache.noncoherent), "walkers that do not snoop"),
         (
-            setting.drain != Drain::Yes,
-            "an invalidation that is complete before what it waits for (`drain`)",
+            shape.two_levels && !shape.contexts.is_empty(),
+            "two levels of page tables together with contexts",
         ),
+        (shape.caches.iter().any(|cache| cache.noncoherent), "walkers that do not snoop"),
         (setting.hw_dirty != HwDirty::No, "hardware that writes entries (`hw_dirty`)"),
         (setting.cache_nonpresent, "absent entries that are cached (`cache_nonpresent`)"),
-        (setting.fault_invalidates, "faults that drop entries (`fault_invalidates`)"),
     ];
     if let Some((_, what)) = dials.iter().find(|(asked, _)| *asked) {
         return Err((format!("{what}: not modelled under ra"), None));
     }
     for call in &lowered.contracts {
-        use ContractKind::{Downgrade, Nop, Replace, Upgrade, Zap};
-        if !matches!(call.kind, Nop | Zap | Replace | Downgrade | Upgrade) {
+        use ContractKind::{Downgrade, Exit, Move, Nop, Replace, Revoke, Upgrade, Zap};
+        if !matches!(call.kind, Nop | Zap | Replace | Downgrade | Upgrade | Revoke | Exit | Move) {
             let why = format!("the contract {:?} is not modelled under ra", call.kind);
             return Err((why.to_lowercase(), None));
         }
@@ -60,7 +57,7 @@ fn knows(op: &Op) -> bool {
         | Op::ClearEntry { entry, .. }
         | Op::SetEntry { entry, .. }
         | Op::WriteProtectEntry { entry }
-        | Op::SetAccessFlags { entry, .. } => matches!(entry, EntryAt::Lower(_)),
+        | Op::SetAccessFlags { entry, .. } => !matches!(entry, EntryAt::Soft(..)),
         Op::Access { .. }
         | Op::Fence(_)
         | Op::Alloc { .. }
@@ -73,7 +70,20 @@ fn knows(op: &Op) -> bool {
         | Op::PageCount { .. }
         | Op::MapEntry { .. }
         | Op::FlushCpu { .. }
+        | Op::FlushCache { .. }
+        | Op::FlushContext { .. }
+        | Op::LoadRoot { .. }
+        | Op::Lazy { .. }
+        | Op::EntryOfTable { .. }
+        | Op::Populate { .. }
+        | Op::AllocTable { .. }
+        | Op::FreeTable { .. }
+        | Op::Post { .. }
         | Op::Sync { .. }
+        | Op::Enter { .. }
+        | Op::Leave { .. }
+        | Op::GraceStart { .. }
+        | Op::GraceWait { .. }
         | Op::SoftInstall { .. }
         | Op::SoftZap { .. }
         | Op::RangeOpen { .. }
@@ -93,31 +103,17 @@ fn knows(op: &Op) -> bool {
         | Op::Return { .. }
         | Op::Warn { .. }
         | Op::Fail(_) => true,
-        Op::FlushCache { count, tag, .. } | Op::Post { count, tag, .. } => {
-            *count == 1 && tag.is_none()
-        }
         Op::SamePages { .. }
-        | Op::Enter { .. }
-        | Op::Leave { .. }
-        | Op::GraceStart { .. }
-        | Op::GraceWait { .. }
         | Op::Dirty { .. }
         | Op::MoveMarks { .. }
         | Op::Unpin { .. }
         | Op::Pinned { .. }
-        | Op::LoadRoot { .. }
-        | Op::Lazy { .. }
-        | Op::FlushContext { .. }
         | Op::WriteBack { .. }
         | Op::SetChildEntry { .. }
         | Op::Flags { .. }
         | Op::ExchangeEntry { .. }
         | Op::PostWrite { .. }
         | Op::Life { .. }
-        | Op::EntryOfTable { .. }
-        | Op::Populate { .. }
-        | Op::AllocTable { .. }
-        | Op::FreeTable { .. }
         | Op::ForkEntries { .. }
         | Op::Born { .. } => false,
     }

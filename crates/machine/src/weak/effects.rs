@@ -2,7 +2,7 @@
 //! frames, changes of entries, flushes, contracts.
 
 use shootdown_litmus::primitives::{Fence, LockOp};
-use shootdown_litmus::program::ContractKind;
+use shootdown_litmus::program::{Agent, ContractKind};
 use shootdown_step::value::{UNDEFINED, frame_of_page};
 use shootdown_step::{Op, Range, Target};
 
@@ -128,6 +128,30 @@ impl<M: Mmu> Machine<M> {
                 // As `__SetPageUptodate` has it, before anybody maps the page.
                 memory.fence(thread, Fence::Write);
             }
+            Op::Populate { entry, .. } => {
+                let slot = world.upper_slot(self.value(state, thread, entry));
+                self.changes(thread, slot.ok_or(Failed::Page)?, next, memory, false)?;
+            }
+            // It is of zeroes for everybody: the allocator cleared it, and who
+            // hooks it in orders that.
+            Op::AllocTable { site, .. } => {
+                if let Some(known) = memory.freed.remove(&(world.contents.len() + site)) {
+                    memory.learns(thread, &known);
+                }
+                for slot in &world.entries[*site] {
+                    memory.reset(weak.location(*slot), 0);
+                }
+            }
+            // Freeing its page is fully ordered, as it is for others.
+            Op::FreeTable { .. } => {
+                memory.fence(thread, Fence::Full);
+                for (table, slot) in world.freed_tables.iter().enumerate() {
+                    if state.get(*slot) != next.get(*slot) {
+                        let seen = memory.threads[thread].seen.clone();
+                        memory.freed.insert(world.contents.len() + table, seen);
+                    }
+                }
+            }
             // The count is an atomic operation that is fully ordered.
             Op::PutPage { .. } | Op::GatherFree => {
                 memory.fence(thread, Fence::Full);
@@ -146,12 +170,12 @@ impl<M: Mmu> Machine<M> {
                 for (at, cache) in shape.caches.iter().enumerate() {
                     let own = cache.thread == Some(thread);
                     if cache.cpu && cache.space == *space && (own || !local) {
-                        self.raise(memory, at, pages, &view);
+                        self.raise(memory, at, pages, &view, false);
                     }
                 }
                 if !local {
-                    self.performed(memory, thread, &|cache| {
-                        shape.caches[cache].cpu && shape.caches[cache].space == *space
+                    self.performed(memory, thread, &|agent| {
+                        shape.caches[agent.cache].cpu && shape.caches[agent.cache].space == *space
                     });
                     memory.fence(thread, Fence::Full);
                 }
@@ -162,19 +186,25 @@ impl<M: Mmu> Machine<M> {
                     let view = memory.threads[thread].read.clone();
                     for (at, cache) in shape.caches.iter().enumerate() {
                         if cache.cpu && cache.space == *space {
-                            self.raise(memory, at, pages, &view);
+                            self.raise(memory, at, pages, &view, false);
                         }
                     }
-                    self.performed(memory, thread, &|cache| {
-                        shape.caches[cache].cpu && shape.caches[cache].space == *space
+                    self.performed(memory, thread, &|agent| {
+                        shape.caches[agent.cache].cpu && shape.caches[agent.cache].space == *space
                     });
                     memory.fence(thread, Fence::Full);
                 }
             }
-            Op::FlushCache { cache, range: flushed, .. } => {
-                let view = memory.threads[thread].read.clone();
-                self.raise(memory, *cache, range(flushed), &view);
-                self.performed(memory, thread, &|other| is_above(shape, other, *cache));
+            Op::FlushCache { cache, count, tag, range: flushed, leaf } => {
+                let caches = self.tagged(state, thread, *cache, *count, tag)?;
+                self.flushed(memory, thread, caches, range(flushed), *leaf);
+            }
+            Op::FlushContext { context, range: flushed } => {
+                let cache = world.tagged(state, *context);
+                self.flushed(memory, thread, cache..cache + 1, range(flushed), false);
+            }
+            Op::LoadRoot { context, flush, .. } if world.target == Target::Machine => {
+                weak.switches(world, (thread, *context), (state, next), memory, *flush);
             }
             Op::Post { queue, .. } => {
                 let place = world.queues[*queue]
@@ -186,7 +216,13 @@ impl<M: Mmu> Machine<M> {
                 }
             }
             Op::Sync { .. } if next.get(world.threads[thread].awaits) == 0 => {
-                self.performed(memory, thread, &|cache| !shape.caches[cache].cpu);
+                self.performed(memory, thread, &|agent| {
+                    let cpu = agent.context.is_some() && matches!(agent.agent, Agent::Cpu(_));
+                    !shape.caches[agent.cache].cpu && !cpu
+                });
+            }
+            Op::Enter { .. } | Op::Leave { .. } | Op::GraceStart { .. } | Op::GraceWait { .. } => {
+                self.readers(state, thread, op, next, memory)
             }
             Op::Moment { contract } if world.target == Target::Ideal => {
                 self.named(state, thread, *contract, next, memory);
@@ -197,6 +233,84 @@ impl<M: Mmu> Machine<M> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Readers and who waits for them. A section that is waited for is seen by
+    /// who has waited; one that is not begins with what was seen before.
+    fn readers(&self, state: &State, thread: usize, op: &Op, next: &State, memory: &mut Memory) {
+        let world = &self.world;
+        match op {
+            Op::Enter { readers, .. } => {
+                for at in 0..world.readers.len() {
+                    if world.counted(at).any(|counted| counted == *readers)
+                        && let Some(begun) = memory.begun.get(&at).cloned()
+                    {
+                        memory.learns(thread, &begun);
+                    }
+                }
+            }
+            Op::Leave { readers } => {
+                let seen = memory.threads[thread].seen.clone();
+                let mut leaves = |at: (usize, usize)| {
+                    memory.left.entry(at).or_insert_with(|| seen.clone()).join(&seen);
+                };
+                for (at, slots) in world.readers.iter().enumerate() {
+                    if world.counted(at).any(|counted| counted == *readers) {
+                        leaves((at, EVERYBODY));
+                    }
+                    for (who, awaits) in slots.awaits.iter().enumerate() {
+                        if state.get(*awaits) != next.get(*awaits) {
+                            leaves((at, who));
+                        }
+                    }
+                }
+            }
+            Op::GraceStart { readers, .. } => {
+                // What has ended by now is seen when the wait is over, like what
+                // is waited for.
+                if let Some(left) = memory.left.get(&(*readers, EVERYBODY)).cloned() {
+                    memory
+                        .left
+                        .entry((*readers, thread))
+                        .or_insert_with(|| left.clone())
+                        .join(&left);
+                }
+                memory.fence(thread, Fence::Full);
+                let seen = memory.threads[thread].seen.clone();
+                memory.begun.entry(*readers).or_insert_with(|| seen.clone()).join(&seen);
+            }
+            Op::GraceWait { readers } => {
+                if let Some(left) = memory.left.remove(&(*readers, thread)) {
+                    memory.learns(thread, &left);
+                }
+                memory.fence(thread, Fence::Full);
+            }
+            _ => unreachable!("these are the steps of readers"),
+        }
+    }
+
+    /// A flush that is waited for: of these caches, and of what was performed
+    /// through them.
+    fn flushed(
+        &self,
+        memory: &mut Memory,
+        thread: usize,
+        caches: std::ops::Range<usize>,
+        pages: u64,
+        leaf: bool,
+    ) {
+        let shape = self.world.shape();
+        let view = memory.threads[thread].read.clone();
+        for cache in caches.clone() {
+            self.raise(memory, cache, pages, &view, leaf);
+        }
+        self.performed(memory, thread, &|agent| {
+            let behind = agent.context.is_some_and(|context| {
+                let is = &shape.contexts[context];
+                (is.cache..is.cache + is.tags).contains(&caches.start)
+            });
+            behind || caches.clone().any(|cache| is_above(shape, agent.cache, cache))
+        });
     }
 
     /// A thread changes an entry. Entries are changed under locks: the store
@@ -233,8 +347,11 @@ impl<M: Mmu> Machine<M> {
         }
         let pages = self.contract_pages(state, contract);
         let agents = &world.shape().agents;
-        let users: Vec<usize> =
-            (0..agents.len()).filter(|user| agents[*user].space == call.space).collect();
+        // Whoever has a context may have had this address space loaded.
+        let users: Vec<usize> = (0..agents.len())
+            .filter(|user| agents[*user].space == call.space || agents[*user].context.is_some())
+            .filter(|user| world.translation(state, *user).is_some())
+            .collect();
         for page in (0..world.shape().pages.len()).filter(|page| pages >> page & 1 != 0) {
             let mut known = Vec::new();
             for user in &users {
@@ -282,7 +399,11 @@ impl<M: Mmu> Machine<M> {
     }
 }
 
+/// Whoever begins to wait for readers.
+const EVERYBODY: usize = usize::MAX;
+
 /// Contracts whose return makes an older state impossible.
 fn revokes(kind: ContractKind) -> bool {
-    matches!(kind, ContractKind::Zap | ContractKind::Replace | ContractKind::Downgrade)
+    use ContractKind::{Downgrade, Exit, Move, Replace, Revoke, Zap};
+    matches!(kind, Zap | Replace | Downgrade | Revoke | Exit | Move)
 }

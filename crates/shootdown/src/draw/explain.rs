@@ -208,6 +208,7 @@ fn tells(tells: Tells) -> &'static str {
         Tells::Cpus => "the TLBs of the CPUs",
         Tells::Secondary => "the secondary TLBs",
         Tells::Both => "the TLBs of the CPUs and the secondary ones",
+        Tells::Named => "the TLB, tag or context that it names",
     }
 }
 

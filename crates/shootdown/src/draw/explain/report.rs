@@ -192,6 +192,7 @@ fn json_step(step: &Step) -> JsonStep<'_> {
             Tells::Cpus => "cpus",
             Tells::Secondary => "secondary",
             Tells::Both => "both",
+            Tells::Named => "named",
         },
         place: step.place.as_ref().map(json::place),
         answer,
