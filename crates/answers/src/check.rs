@@ -236,7 +236,7 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
         model: subject.setting.model.name().to_owned(),
         params: params(subject),
         block: block(subject, &explored),
-        notes: notes(subject, &list),
+        notes: notes(subject, &list).into_iter().chain(rests).collect(),
         verdicts: list,
         search: Search {
             states: explored.found.states,
@@ -251,7 +251,6 @@ pub fn check(subject: &Subject, request: &Request) -> Checked {
         },
         guards,
         judgement: crate::verdict::Judgement::Unjudged,
-        notes: notes(subject).into_iter().chain(rests).collect(),
     };
     checked.judgement = judge(&subject.program, request, &checked);
     checked
@@ -343,7 +342,7 @@ pub(crate) fn file_name(program: &Program) -> String {
     program.files.name(program.header.span.file).to_owned()
 }
 
-fn params(subject: &Subject) -> Vec<(String, String)> {
+pub(crate) fn params(subject: &Subject) -> Vec<(String, String)> {
     let mut list: Vec<(String, String)> = subject
         .setting
         .params()
@@ -360,7 +359,7 @@ fn params(subject: &Subject) -> Vec<(String, String)> {
     list
 }
 
-fn notes(subject: &Subject, verdicts: &[Verdict]) -> Vec<String> {
+pub(crate) fn notes(subject: &Subject, verdicts: &[Verdict]) -> Vec<String> {
     let mut notes = subject.lowered.notes.clone();
     let compared = |verdict: &&Verdict| {
         matches!(verdict.code, "NEW" | "COPY" | "outcome" | "PROGRESS")

@@ -18,6 +18,7 @@ pub mod jury;
 mod library;
 pub mod lock_order;
 pub mod mutate;
+pub mod place;
 pub mod request;
 mod shorten;
 pub mod story;

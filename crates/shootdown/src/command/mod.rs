@@ -8,6 +8,7 @@ pub mod generate;
 pub mod lock_order;
 pub mod merge;
 mod pairs;
+pub mod place;
 pub mod primitives;
 pub mod probes;
 pub mod record;
