@@ -269,7 +269,9 @@ fn withhold(verdicts: &mut [Verdict], model: MemoryModel) {
 
 /// Why nothing is clean under a model that is stronger than the machine.
 pub(crate) fn too_strong(model: MemoryModel) -> String {
-    format!("CPUs of this machine are weaker than {model} (`cpu_order=weak`); ask with `--model ra`")
+    format!(
+        "CPUs of this machine are weaker than {model} (`cpu_order=weak`); ask with `--model ra`"
+    )
 }
 
 /// The codes of what is violated, and nothing else of a verdict; whether all was

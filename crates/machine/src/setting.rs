@@ -23,7 +23,7 @@ pub struct Dial {
 const YES_NO: &[&str] = &["yes", "no"];
 
 /// All dials.
-pub const DIALS: [Dial; 11] = [
+pub const DIALS: [Dial; 12] = [
     Dial {
         name: "cpu_flush_notifies",
         values: YES_NO,
