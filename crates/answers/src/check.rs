@@ -317,7 +317,7 @@ pub(crate) fn file_name(program: &Program) -> String {
     program.files.name(program.header.span.file).to_owned()
 }
 
-fn params(subject: &Subject) -> Vec<(String, String)> {
+pub(crate) fn params(subject: &Subject) -> Vec<(String, String)> {
     let mut list: Vec<(String, String)> = subject
         .setting
         .params()
@@ -334,7 +334,7 @@ fn params(subject: &Subject) -> Vec<(String, String)> {
     list
 }
 
-fn notes(subject: &Subject) -> Vec<String> {
+pub(crate) fn notes(subject: &Subject) -> Vec<String> {
     let mut notes = subject.lowered.notes.clone();
     if subject.program.header.result.is_some() {
         notes.push(format!(

@@ -188,6 +188,20 @@ impl<'r> Jury<'r> {
         self.told(found, edit)
     }
 
+    /// Whether nothing breaks after a change, without the runs to what does; `Err`
+    /// if a search reached a limit and nothing broke.
+    pub fn holds(&self, edit: &Edit<'_>) -> Result<bool, String> {
+        let found = self.ask(edit, Wanted::Codes, Asked::First);
+        let replies = || found.iter().flatten();
+        if replies().any(|reply| reply.as_ref().map_or(true, |(codes, _)| !codes.is_empty())) {
+            return Ok(false);
+        }
+        match replies().all(|reply| matches!(reply, Ok((_, true)))) {
+            true => Ok(true),
+            false => Err("a search reached a limit".to_owned()),
+        }
+    }
+
     /// Who is asked answers with codes, and whether all was searched; `Err` if
     /// the change leaves nothing that has a meaning.
     fn ask(&self, edit: &Edit<'_>, asked: Asked) -> Vec<Option<Reply>> {

@@ -17,6 +17,7 @@ pub mod judge;
 pub mod jury;
 mod library;
 pub mod mutate;
+pub mod place;
 pub mod request;
 mod shorten;
 pub mod story;

@@ -40,6 +40,7 @@ mod builtin;
 mod check;
 mod diag;
 mod expect;
+mod gaps;
 mod header;
 mod lex;
 mod names;
@@ -54,6 +55,7 @@ mod variant;
 
 pub use diag::{Diagnostic, Diagnostics, Severity};
 pub use expect::{Claim, Expectation, Expectations, Finding, HowOften, Setting};
+pub use gaps::Gap;
 pub use header::{Header, KernelResult, ResultWord, VERSION};
 pub use lex::Name;
 pub use names::{CONSTANTS, Constant, constant};

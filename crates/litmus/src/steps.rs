@@ -3,6 +3,7 @@
 //! Between two steps nothing happens that another thread could see. Targets of
 //! jumps are indices into the same list.
 
+use crate::gaps::Gap;
 use crate::lex::Name;
 use crate::primitives::Primitive;
 use crate::program::{FieldId, FunctionId, GlobalId, LocalId, ObjectId, OpId, SpaceId};
@@ -20,6 +21,8 @@ pub struct Body {
     pub parameters: usize,
     /// The steps. The last is always a [`OpKind::Return`].
     pub ops: Vec<Op>,
+    /// Where the text could have one statement more.
+    pub gaps: Vec<Gap>,
 }
 
 /// A variable that only its thread sees. It begins with 0.

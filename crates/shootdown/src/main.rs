@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use shootdown::command::{
-    check, drift, explain, generate, merge, primitives, run, status, table, test,
+    check, drift, explain, generate, merge, place, primitives, run, status, table, test,
 };
 use shootdown::report::Report;
 
@@ -29,6 +29,8 @@ enum Command {
     Check(check::Arguments),
     /// What each notification and flush is for: required here, may wait, redundant
     Explain(explain::Arguments),
+    /// Where notifications may stand: all minimal placements, the best as a patch
+    Place(Box<place::Arguments>),
     /// Clients around the path of a litmus file, up to a bound: who breaks it
     Generate(generate::Arguments),
     /// Every path of a kernel by every machine: when they have to be told, and why
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         None => overview(arguments.json, &mut out),
         Some(Command::Check(arguments)) => check::run(&arguments, &mut out).into(),
         Some(Command::Explain(arguments)) => explain::run(&arguments, &mut out).into(),
+        Some(Command::Place(arguments)) => place::run(&arguments, &mut out).into(),
         Some(Command::Generate(arguments)) => generate::run(&arguments, &mut out).into(),
         Some(Command::Table(arguments)) => table::run(&arguments, &mut out).into(),
         Some(Command::Run(arguments)) => run::run(&arguments, &mut out).into(),

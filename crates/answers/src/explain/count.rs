@@ -12,7 +12,7 @@ use super::answer::{Cost, Range};
 use super::parts::Owner;
 
 /// What a function or a thread costs; `None` if nobody runs it.
-pub(super) fn cost(lowered: &Lowered, owner: Owner) -> Option<Cost> {
+pub(crate) fn cost(lowered: &Lowered, owner: Owner) -> Option<Cost> {
     let mut sum: Option<Cost> = None;
     for (at, code) in lowered.threads.iter().enumerate() {
         let inside = |site: &Site| match owner {

@@ -11,9 +11,9 @@ use shootdown_litmus::program::{
 };
 
 /// A body with its order.
-pub(super) struct Flow<'b> {
+pub(crate) struct Flow<'b> {
     program: &'b Program,
-    pub(super) body: &'b Body,
+    pub(crate) body: &'b Body,
     after: Vec<Vec<usize>>,
     before: Vec<Vec<usize>>,
     /// Locks that are held at least, when a step begins.
@@ -21,7 +21,7 @@ pub(super) struct Flow<'b> {
 }
 
 impl<'b> Flow<'b> {
-    pub(super) fn of(program: &'b Program, body: &'b Body) -> Flow<'b> {
+    pub(crate) fn of(program: &'b Program, body: &'b Body) -> Flow<'b> {
         let after: Vec<Vec<usize>> =
             body.ops.iter().enumerate().map(|(at, op)| next(at, op)).collect();
         let mut before = vec![Vec::new(); after.len()];
@@ -34,13 +34,13 @@ impl<'b> Flow<'b> {
     }
 
     /// Whether any run comes by.
-    pub(super) fn is_run(&self, at: usize) -> bool {
+    pub(crate) fn is_run(&self, at: usize) -> bool {
         self.locks[at].is_some()
     }
 
     /// Whether others could see a step, so that it matters on which side of it
     /// something stands.
-    pub(super) fn is_seen(&self, at: usize) -> bool {
+    pub(crate) fn is_seen(&self, at: usize) -> bool {
         match &self.body.ops[at].kind {
             OpKind::Primitive { primitive, .. } => {
                 !primitive.has(Tag::Pure) && primitive.action != Action::Nothing
@@ -71,12 +71,12 @@ impl<'b> Flow<'b> {
     }
 
     /// Whether every run to `at` comes by `first`.
-    pub(super) fn leads(&self, first: usize, at: usize) -> bool {
+    pub(crate) fn leads(&self, first: usize, at: usize) -> bool {
         first != at && !Self::reach(&self.after, [0], Some(first))[at]
     }
 
     /// Whether every run that comes by `at` comes by `last` afterwards.
-    pub(super) fn follows(&self, last: usize, at: usize) -> bool {
+    pub(crate) fn follows(&self, last: usize, at: usize) -> bool {
         let reached = Self::reach(&self.after, self.after[at].iter().copied(), Some(last));
         let ends = |(at, op): (usize, &Op)| reached[at] && matches!(op.kind, OpKind::Return(_));
         let comes_by = Self::reach(&self.after, self.after[at].iter().copied(), None)[last];
@@ -85,7 +85,7 @@ impl<'b> Flow<'b> {
 
     /// The steps between two, on any run from the one to the other; `None` is
     /// the beginning.
-    pub(super) fn between(&self, first: Option<usize>, last: usize) -> Vec<usize> {
+    pub(crate) fn between(&self, first: Option<usize>, last: usize) -> Vec<usize> {
         let from = first.map_or(vec![0], |first| self.after[first].clone());
         let on = Self::reach(&self.after, from, Some(last));
         let back = Self::reach(&self.before, self.before[last].iter().copied(), first);
@@ -95,13 +95,13 @@ impl<'b> Flow<'b> {
     }
 
     /// Whether a lock is held when a step begins, or when it has ended.
-    pub(super) fn locked(&self, at: usize, ended: bool) -> bool {
+    pub(crate) fn locked(&self, at: usize, ended: bool) -> bool {
         let held = self.locks[at].unwrap_or(0);
         if ended { change(&self.body.ops[at], held) > 0 } else { held > 0 }
     }
 
     /// Whether a lock is taken anywhere.
-    pub(super) fn takes_lock(&self) -> bool {
+    pub(crate) fn takes_lock(&self) -> bool {
         self.body.ops.iter().any(|op| change(op, 0) > 0)
     }
 
@@ -120,7 +120,7 @@ impl<'b> Flow<'b> {
     }
 
     /// Whether a step changes what is used.
-    pub(super) fn changes(&self, at: usize, used: &Used) -> bool {
+    pub(crate) fn changes(&self, at: usize, used: &Used) -> bool {
         changes(self.program, &self.body.ops[at], used)
     }
 }
@@ -151,7 +151,7 @@ fn change(op: &Op, held: u32) -> u32 {
 
 /// What the arguments of a step are computed from.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Used {
+pub(crate) struct Used {
     locals: HashSet<LocalId>,
     fields: HashSet<FieldId>,
     /// A whole record: every field.
@@ -159,7 +159,7 @@ pub(super) struct Used {
 }
 
 impl Used {
-    pub(super) fn of(args: &[Arg]) -> Used {
+    pub(crate) fn of(args: &[Arg]) -> Used {
         let mut used = Used::default();
         for arg in args {
             match arg {

@@ -15,10 +15,10 @@
 //! - [`answer`] is what is handed out: plain data.
 
 pub mod answer;
-mod count;
+pub(crate) mod count;
 mod edit;
-mod flow;
-mod parts;
+pub(crate) mod flow;
+pub(crate) mod parts;
 mod spots;
 pub mod telling;
 

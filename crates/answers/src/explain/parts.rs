@@ -19,13 +19,13 @@ use crate::mutate::{is_called, weaker};
 
 /// Whose body it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     Function(FunctionId),
     Thread(usize),
 }
 
 impl Owner {
-    pub(super) fn body(self, program: &Program) -> &Body {
+    pub(crate) fn body(self, program: &Program) -> &Body {
         match self {
             Owner::Function(id) => &program.functions[id.index()].body,
             Owner::Thread(at) => &program.threads[at].body,
@@ -39,14 +39,14 @@ impl Owner {
         }
     }
 
-    pub(super) fn name(self, program: &Program) -> String {
+    pub(crate) fn name(self, program: &Program) -> String {
         match self {
             Owner::Function(id) => program.functions[id.index()].name.to_string(),
             Owner::Thread(at) => program.threads[at].name.to_string(),
         }
     }
 
-    pub(super) fn span(self, program: &Program) -> Span {
+    pub(crate) fn span(self, program: &Program) -> Span {
         match self {
             Owner::Function(id) => program.functions[id.index()].span,
             Owner::Thread(at) => program.threads[at].span,

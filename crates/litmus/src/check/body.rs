@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::ast::{self, Block, ExprKind as A, Ident, Initializer, Statement, StatementKind};
 use crate::diag::{Diagnostic, nearest};
+use crate::gaps::gaps;
 use crate::lex::Name;
 use crate::program::{
     BinaryOp, Body, Expr, ExprKind, FunctionId, GlobalId, Local, LocalId, Op, OpId, OpKind, UnaryOp,
@@ -118,7 +119,8 @@ impl<'a> BodyChecker<'a> {
                 _ => {}
             }
         }
-        Body { locals: self.locals, parameters: self.parameters, ops: self.ops }
+        let (locals, parameters, ops) = (self.locals, self.parameters, self.ops);
+        Body { locals, parameters, ops, gaps: gaps(block) }
     }
 
     pub(super) fn error(&mut self, span: Span, message: impl Into<String>, label: &str) {

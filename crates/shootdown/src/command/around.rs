@@ -3,9 +3,7 @@
 use shootdown_answers::jury::Case;
 use shootdown_answers::request::Request;
 use shootdown_clients::{Bound, Client, Skeleton, clients};
-use shootdown_litmus::{Program, Variant};
-
-use super::check::Setup;
+use shootdown_litmus::{Program, Sources, Variant};
 
 /// How the tests are read: as the file itself was.
 pub(crate) struct Around<'a> {
@@ -16,7 +14,7 @@ pub(crate) struct Around<'a> {
     /// How it is checked.
     pub(crate) request: &'a Request,
     /// Where included parts come from.
-    pub(crate) setup: &'a Setup,
+    pub(crate) sources: &'a dyn Sources,
 }
 
 impl Around<'_> {
@@ -29,8 +27,7 @@ impl Around<'_> {
 
     fn case(&self, skeleton: &Skeleton, client: &Client) -> Result<Case, String> {
         let text = skeleton.test(client, None, "");
-        let sources = self.setup.sources();
-        let program = self.request.read(self.name, &text, &sources, self.variant);
+        let program = self.request.read(self.name, &text, self.sources, self.variant);
         // What is written around a right test is right.
         let program = program.map_err(|error| format!("the client `{client}`: {error}"))?;
         let always = client.threads.iter().all(|thread| thread.steps.len() == 1);

@@ -119,8 +119,8 @@ fn one_file(file: &Path, arguments: &Arguments, request: &Request) -> Result<Exp
         false => vec![Case { program, client: None, always: true }],
         true => {
             let variant = Variant::new(arguments.variant.iter().cloned());
-            let around =
-                Around { name: &name, variant: &variant, request, setup: &arguments.setup };
+            let sources = arguments.setup.sources();
+            let around = Around { name: &name, variant: &variant, request, sources: &sources };
             around.cases(&program, &arguments.bound.unwrap_or_default()).map_err(|why| {
                 eprintln!("{name}: error: {why}");
                 input

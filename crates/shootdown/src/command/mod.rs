@@ -7,6 +7,7 @@ pub mod explain;
 pub mod generate;
 pub mod merge;
 mod pairs;
+pub mod place;
 pub mod primitives;
 pub mod results;
 pub mod run;

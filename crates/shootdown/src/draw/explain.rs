@@ -6,6 +6,7 @@
 
 mod report;
 
+pub(super) use report::{JsonBroken, JsonCost, json_broken, json_cost};
 pub use report::{SCHEMA, text as json};
 
 use shootdown_answers::explain::answer::{
@@ -121,12 +122,22 @@ fn add_clients(out: &mut String, without: &[Broken]) {
 }
 
 fn add_runs(out: &mut String, step: &Step, form: Form, width: usize, paint: Paint) {
-    let without = match &step.answer {
-        Answer::Required { without, .. } | Answer::MayWait { without, .. } => without,
-        _ => return,
-    };
+    if let Answer::Required { without, .. } | Answer::MayWait { without, .. } = &step.answer {
+        runs(out, without, "without it", form, width, paint);
+    }
+}
+
+/// The shortest run to each thing that is broken; what several share once.
+pub(super) fn runs(
+    out: &mut String,
+    broken: &[Broken],
+    when: &str,
+    form: Form,
+    width: usize,
+    paint: Paint,
+) {
     let mut told: Vec<(&Violation, Vec<&str>)> = Vec::new();
-    for broken in without.iter().filter(|broken| !broken.violation.timeline.rows.is_empty()) {
+    for broken in broken.iter().filter(|broken| !broken.violation.timeline.rows.is_empty()) {
         match told.iter_mut().find(|(known, _)| known.timeline == broken.violation.timeline) {
             Some((_, codes)) => codes.push(broken.code),
             None => told.push((&broken.violation, vec![broken.code])),
@@ -134,7 +145,7 @@ fn add_runs(out: &mut String, step: &Step, form: Form, width: usize, paint: Pain
     }
     for (violation, codes) in told {
         let come = if codes.len() == 1 { "comes" } else { "come" };
-        let head = format!("How {} {come} about without it:", and(&codes));
+        let head = format!("How {} {come} about {when}:", and(&codes));
         out.push_str(&format!("\n{}\n\n", paint.strong(&head)));
         out.push_str(&timeline(&violation.timeline, form, width, paint));
         out.push('\n');
@@ -231,12 +242,17 @@ fn said_lock(lock: Lock) -> &'static str {
 
 /// `NEW at set_pte_at (line 38)`
 fn breaks(broken: &[Broken], explained: &Explained) -> String {
+    broken_in(broken, &explained.file)
+}
+
+/// The same, for what is said of this file.
+pub(super) fn broken_in(broken: &[Broken], file: &str) -> String {
     let one = |broken: &Broken| {
         let steps: Vec<String> = broken
             .violation
             .steps
             .iter()
-            .map(|step| format!("{}{}", one_line(&step.name), at(step.place.as_ref(), explained)))
+            .map(|step| format!("{}{}", one_line(&step.name), line_in(step.place.as_ref(), file)))
             .collect();
         match steps.is_empty() {
             true => broken.code.to_owned(),
@@ -248,8 +264,12 @@ fn breaks(broken: &[Broken], explained: &Explained) -> String {
 
 /// ` (line 38)`, with the file if it is another one.
 fn at(at: Option<&Place>, explained: &Explained) -> String {
+    line_in(at, &explained.file)
+}
+
+fn line_in(at: Option<&Place>, file: &str) -> String {
     match at {
-        Some(at) if at.file == explained.file => format!(" (line {})", at.line),
+        Some(at) if at.file == file => format!(" (line {})", at.line),
         Some(at) => format!(" ({})", place(at)),
         None => String::new(),
     }
@@ -300,7 +320,7 @@ fn said_twin(twin: &Twin, explained: &Explained) -> String {
 
 /// `at most 1 CPU flush, 2 secondary invalidations posted, 2 waits; at least
 /// nothing`
-fn said_cost(cost: &Cost) -> String {
+pub(super) fn said_cost(cost: &Cost) -> String {
     let all = |of: &dyn Fn(&Range) -> u32| {
         let (flushes, posted, waits) = (of(&cost.flushes), of(&cost.posted), of(&cost.waits));
         let flush = if flushes == 1 { "flush" } else { "flushes" };

@@ -5,7 +5,8 @@
 //! - [`verdict`] follows it: a line for each obligation, and what it rests on.
 //! - [`columns`], [`document`] and [`changelog`] tell one run: for a terminal,
 //!   in the founding document's form, and for a mail.
-//! - [`explain`] is what each notification and flush is for.
+//! - [`explain`] is what each notification and flush is for; [`place`] is where
+//!   they may stand, and what one version saves against another.
 //! - [`variants`] is one table for all variants of a file.
 //! - [`json`], [`junit`] and [`ktap`] are for programs.
 //!
@@ -23,6 +24,7 @@ pub mod json;
 pub mod junit;
 pub mod ktap;
 pub mod paint;
+pub mod place;
 pub mod reproducer;
 pub mod survey;
 pub mod variants;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use shootdown_answers::explain::answer::{
-    Answer, Base, Bound, Broken, Case, Explained, Interval, Lock, Path, Range, Step, Tells, Twin,
-    Why, case,
+    Answer, Base, Bound, Broken, Case, Cost, Explained, Interval, Lock, Path, Range, Step, Tells,
+    Twin, Why, case,
 };
 
 use crate::draw::json;
@@ -56,7 +56,7 @@ struct JsonPath<'e> {
 }
 
 #[derive(Debug, Serialize)]
-struct JsonCost {
+pub(in crate::draw) struct JsonCost {
     cpu_flushes: [u32; 2],
     posted: [u32; 2],
     waits: [u32; 2],
@@ -81,7 +81,7 @@ struct JsonStep<'e> {
 }
 
 #[derive(Debug, Serialize)]
-struct JsonBroken<'e> {
+pub(in crate::draw) struct JsonBroken<'e> {
     code: String,
     why: &'e str,
     steps: Vec<JsonBreaking<'e>>,
@@ -160,17 +160,21 @@ fn test(explained: &Explained) -> Test<'_> {
     }
 }
 
-fn json_path(path: &Path) -> JsonPath<'_> {
+pub(in crate::draw) fn json_cost(cost: Cost) -> JsonCost {
     let range = |range: Range| [range.least, range.most];
+    JsonCost {
+        cpu_flushes: range(cost.flushes),
+        posted: range(cost.posted),
+        waits: range(cost.waits),
+        loops: cost.loops,
+    }
+}
+
+fn json_path(path: &Path) -> JsonPath<'_> {
     JsonPath {
         function: &path.function,
         place: path.place.as_ref().map(json::place),
-        cost: path.cost.map(|cost| JsonCost {
-            cpu_flushes: range(cost.flushes),
-            posted: range(cost.posted),
-            waits: range(cost.waits),
-            loops: cost.loops,
-        }),
+        cost: path.cost.map(json_cost),
         steps: path.steps.iter().map(json_step).collect(),
     }
 }
@@ -208,7 +212,7 @@ fn json_step(step: &Step) -> JsonStep<'_> {
     }
 }
 
-fn json_broken(broken: &Broken) -> JsonBroken<'_> {
+pub(in crate::draw) fn json_broken(broken: &Broken) -> JsonBroken<'_> {
     let steps = broken.violation.steps.iter();
     JsonBroken {
         code: broken.code.to_lowercase(),

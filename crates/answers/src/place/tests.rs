@@ -1,0 +1,297 @@
+use super::*;
+use shootdown_litmus::{Directories, Either};
+
+use crate::LIBRARY;
+
+/// Files of `litmus`, by their path there.
+fn file(path: &str) -> String {
+    let path = format!("{}/../../litmus/{path}.litmus", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).expect("a file of the repository")
+}
+
+fn options() -> Options {
+    Options { forget: false, function: None, weights: Weights::default(), list: 20 }
+}
+
+fn placed_as(
+    text: &str,
+    variant: &[&str],
+    request: &Request,
+    options: &Options,
+) -> Result<Placed, Unplaced> {
+    let variant = Variant::new(variant.iter().map(|name| (*name).to_owned()));
+    let sources = Either(Directories(Vec::new()), LIBRARY);
+    let text = Text { name: "t", text, sources: &sources, variant: &variant };
+    let alone = |program: &Program, _: &(dyn Sources + Sync)| {
+        Ok(vec![Case { program: program.clone(), client: None, always: true }])
+    };
+    place(text, request, options, &alone)
+}
+
+fn covered(placed: Result<Placed, Unplaced>) -> Placed {
+    placed.unwrap_or_else(|why| match why {
+        Unplaced::Refused(Refused::Input(why)) => panic!("{why}"),
+        Unplaced::Refused(Refused::NotCovered { why, .. }) | Unplaced::Cases(why) => {
+            panic!("{why}")
+        }
+    })
+}
+
+fn placed(text: &str, variant: &[&str]) -> Placed {
+    covered(placed_as(text, variant, &Request::default(), &options()))
+}
+
+fn forgotten(text: &str) -> Placed {
+    let options = Options { forget: true, ..options() };
+    covered(placed_as(text, &[], &Request::default(), &options))
+}
+
+fn list(placed: &Placed) -> &[Placement] {
+    match &placed.outcome {
+        Outcome::Found(list) => list,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The statements that the notifications of each placement stand before.
+fn before(placed: &Placed) -> Vec<Vec<&str>> {
+    let text = |spot: &'_ answer::Spot| -> &str {
+        let text = &spot.place.as_ref().expect("a place").text;
+        text.split('(').next().unwrap_or(text).to_owned().leak()
+    };
+    list(placed).iter().map(|placement| placement.spots.iter().map(text).collect()).collect()
+}
+
+fn codes(broken: &[Broken]) -> Vec<&'static str> {
+    broken.iter().map(|broken| broken.code).collect()
+}
+
+/// The changed text of the only file that changes.
+fn new_text(placed: &Placed) -> &str {
+    match &placed.patch {
+        Patch::Verified { files, .. } if files.len() == 1 => &files[0].new,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_clean(text: &str, variant: &[&str]) -> bool {
+    let variant = Variant::new(variant.iter().map(|name| (*name).to_owned()));
+    let sources = Either(Directories(Vec::new()), LIBRARY);
+    let request = Request::default();
+    let subject = crate::check::read("t", text, &sources, &variant, &request);
+    let checked = crate::check::check(&subject.expect("a test that is covered"), &request);
+    !checked.verdicts.iter().any(|v| matches!(v.status, crate::verdict::Status::Violated(_)))
+}
+
+#[test]
+fn copy_on_write_is_told_between_clear_and_set() {
+    let text = file("seed/doorbell");
+    let placed = placed(&text, &["NONE"]);
+    assert!(codes(&placed.silent).contains(&"NEW"));
+    assert_eq!(before(&placed), [["set_pte_at"]], "{placed:#?}");
+    assert_eq!(placed.covered, Covered::All);
+    let spot = &list(&placed)[0].spots[0];
+    assert!(spot.locked && !spot.whole && !spot.is_end);
+    assert_eq!(spot.what, "mmu_notifier_invalidate_range(vmf->address)");
+    // Two invalidations and two waits, four times as dear under the lock.
+    assert_eq!((placed.price, list(&placed)[0].cost), ((2, 2), 24));
+    assert!(!is_clean(&text, &["NONE"]));
+    assert!(is_clean(new_text(&placed), &["NONE"]));
+    let line = "    mmu_notifier_invalidate_range(vmf->address);\n    set_pte_at(";
+    assert!(new_text(&placed).contains(line), "{}", new_text(&placed));
+}
+
+#[test]
+fn what_is_forgotten_is_put_back() {
+    for path in ["seed/doorbell", "seed/zero-page"] {
+        let placed = forgotten(&file(path));
+        assert_eq!(before(&placed), [["set_pte_at"]], "{placed:#?}");
+        assert_eq!(placed.forgotten.len(), 1);
+    }
+    // The document's order, in the kernel's own words.
+    let placed = forgotten(&file("paths/cow-doorbell"));
+    assert_eq!(before(&placed), [["set_pte_at_notify"]]);
+    assert!(new_text(&placed).contains("        ptep_clear_flush(vmf->pte);\n        mmu_notifier_invalidate_range(vmf->address);\n"), "{}", new_text(&placed));
+}
+
+#[test]
+fn since_6_6_the_flush_is_made_silent() {
+    let request = Request { kernel: Some("v6.12".to_owned()), ..Request::default() };
+    let options = Options { forget: true, ..options() };
+    let text = file("paths/cow-doorbell");
+    let placed = covered(placed_as(&text, &[], &request, &options));
+    assert!(placed.flush_is_silent);
+    let spot = &list(&placed)[0].spots[0];
+    assert!(spot.what.starts_with("mmu_notifier_arch_invalidate_secondary_tlbs("), "{spot:?}");
+    assert_eq!(before(&placed), [["set_pte_at"]], "{placed:#?}");
+}
+
+#[test]
+fn write_protection_is_cheapest_at_range_end() {
+    let placed = placed(&file("seed/write-protect"), &["NONE"]);
+    let first = &list(&placed)[0];
+    assert!(first.spots[0].is_end && !first.spots[0].locked, "{first:?}");
+    assert!(list(&placed).len() > 2, "{:?}", before(&placed));
+    assert!(list(&placed).iter().all(|placement| placement.spots.len() == 1));
+    assert!(list(&placed).iter().any(|placement| placement.spots[0].locked));
+    assert!(list(&placed).is_sorted_by_key(|placement| placement.cost));
+    assert!(new_text(&placed).matches("mmu_notifier_invalidate_range_end(va)").count() == 2);
+}
+
+#[test]
+fn weights_change_the_order() {
+    let text = file("seed/write-protect");
+    let weights: Weights = "lock=1,outside=9".parse().expect("right weights");
+    let options = Options { weights, ..options() };
+    let placed = covered(placed_as(&text, &["NONE"], &Request::default(), &options));
+    assert!(list(&placed)[0].spots[0].locked, "{:?}", before(&placed));
+    assert!(!list(&placed).last().expect("some").spots[0].locked);
+}
+
+#[test]
+fn a_page_that_is_freed_early_is_told_of_before() {
+    let placed = placed(&file("seed/page-freed-before-range-end"), &["NONE"]);
+    assert!(codes(&placed.silent).contains(&"FREE"));
+    let places = before(&placed);
+    // Outside of the lock, and before the free, is the cheapest.
+    assert_eq!(places[0], ["put_page"], "{places:?}");
+    assert!(!list(&placed)[0].spots[0].locked);
+    assert_eq!(places[1..], [["pte_unmap_unlock"]], "{places:?}");
+}
+
+const IN_ONE_STEP: &str = "page = pte_page(ptep_clear_flush(pte));\n";
+
+#[test]
+fn a_page_that_is_freed_by_the_step_that_clears() {
+    let text = file("seed/page-freed-before-range-end");
+    let text = text.replace(IN_ONE_STEP, "put_page(pte_page(ptep_clear_flush(pte)));\n");
+    let text = text.replace("    struct page *page;\n", "").replace("    put_page(page);\n", "");
+    let placed = placed(&text, &["NONE"]);
+    let Outcome::Impossible(broken) = &placed.outcome else { panic!("{placed:#?}") };
+    let free = broken.iter().find(|broken| broken.code == "FREE").expect("FREE");
+    assert_eq!(free.violation.steps[0].name, "put_page");
+    assert!(
+        free.violation.steps[0].place.as_ref().is_some_and(|place| place.text.contains("put_page"))
+    );
+    assert!(!free.violation.timeline.rows.is_empty());
+    assert_eq!((placed.covered, placed.patch), (Covered::All, Patch::None));
+}
+
+#[test]
+fn two_entries_need_two_notifications() {
+    let text = "C two\n\n#include <machine/ats-pasid>\n\n{\n    map a -> Fa {7} : rw anon excl;\n    map b -> Fb {8} : rw anon excl;\n}\n\n\
+        __implements(zap(va))\nstatic void zap(unsigned long va, unsigned long other)\n{\n    spinlock_t *ptl;\n    struct page *page;\n    pte_t *pte;\n\n\
+            pte = pte_offset_map_lock(va, &ptl);\n    page = pte_page(ptep_clear_flush(pte));\n    pte_unmap_unlock(pte, ptl);\n    put_page(page);\n}\n\n\
+        P0(int *a, int *b)\n{\n    zap(a, b);\n    zap(b, a);\n}\nD0@dev(int *a, int *b)  { WRITE_ONCE(*a, 9); WRITE_ONCE(*b, 9); }\n\nexists (true)\n";
+    let placed = placed(text, &[]);
+    // One place in the function is run for both.
+    assert_eq!(before(&placed), [["put_page"], ["pte_unmap_unlock"]], "{placed:#?}");
+    // Each in its own function: a place in each.
+    let one = text.find("__implements").expect("a function");
+    let end = text.find("P0(").expect("a thread");
+    let function = text[one..end].replace("zap(unsigned", "tear(unsigned");
+    let both =
+        format!("{}{function}{}", &text[..end], text[end..].replace("zap(b, a)", "tear(b, a)"));
+    let placed = super::tests::placed(&both, &[]);
+    let places = before(&placed);
+    assert_eq!(places.len(), 4, "{places:?}");
+    assert!(places.iter().all(|set| set.len() == 2), "{places:?}");
+    assert_eq!(places[0], ["put_page", "put_page"]);
+    assert_eq!(placed.covered, Covered::All);
+    assert!(is_clean(new_text(&placed), &[]));
+}
+
+#[test]
+fn a_statement_without_braces_gets_some() {
+    let text = file("seed/page-freed-before-range-end");
+    let text = text.replace(
+        "    pte_unmap_unlock(pte, ptl);\n#ifndef FREE_LATE\n    put_page(page);\n#endif\n",
+        "    pte_unmap_unlock(pte, ptl);\n    if (page)                           // always\n        put_page(page);                 // gone\n",
+    );
+    let options = Options { weights: "lock=1".parse().expect("right"), ..options() };
+    let placed = covered(placed_as(&text, &["NONE"], &Request::default(), &options));
+    let bare = list(&placed).iter().position(|p| {
+        p.spots[0].place.as_ref().is_some_and(|place| place.text.starts_with("put_page"))
+    });
+    assert!(bare.is_some(), "{:?}", before(&placed));
+    // As a patch, whichever is first.
+    let program = {
+        let sources = Either(Directories(Vec::new()), LIBRARY);
+        let variant = Variant::new(["NONE".to_owned()]);
+        Request::default().read("t", &text, &sources, &variant).expect("a right text")
+    };
+    let (at, function) = program
+        .functions
+        .iter()
+        .enumerate()
+        .find(|(_, function)| &*function.name == "zap")
+        .expect("the path");
+    let gap = function.body.gaps.iter().find(|gap| gap.bare.is_some()).expect("a bare statement");
+    let spot = Spot {
+        function: FunctionId(at as u32),
+        call: "mmu_notifier_invalidate_range(va)".to_owned(),
+        stands: Stands::Gap(*gap),
+        locked: false,
+        whole: false,
+        edits: Vec::new(),
+    };
+    let new = text::applied(&text, &patch::edits(&program, &[], &[&spot]));
+    let wanted = "    if (page) {                           // always\n        mmu_notifier_invalidate_range(va);\n        put_page(page);                 // gone\n    }\n";
+    assert!(new.contains(wanted), "{new}");
+    assert!(is_clean(&new, &["NONE"]));
+}
+
+#[test]
+fn what_is_no_silence_is_refused() {
+    let request = Request::default();
+    let loud = placed_as(&file("seed/doorbell"), &[], &request, &options());
+    let Err(Unplaced::Refused(Refused::Input(why))) = loud else { panic!("it is loud") };
+    assert!(why.to_string().contains("tells the secondary TLBs already"), "{why}");
+    assert!(why.to_string().contains("--forget"), "{why}");
+    // A gather tells, flushes and frees in one call.
+    let forget = Options { forget: true, ..options() };
+    let gather = placed_as(&file("paths/munmap-free"), &[], &request, &forget);
+    assert!(matches!(gather, Err(Unplaced::Refused(Refused::NotCovered { .. }))));
+    // Nobody listens.
+    let machine = "iotlb U <- mm;\natc T <- U;\ndevice dev : T, pasid 1, order waits;\n\
+                   fault dev = do_page_request;\n";
+    let text = file("seed/doorbell").replace("#include <machine/ats-pasid>", machine);
+    let alone = placed_as(&text, &["NONE"], &request, &options());
+    let Err(Unplaced::Refused(Refused::NotCovered { why, .. })) = alone else {
+        panic!("nobody listens")
+    };
+    assert!(why.contains("would reach nobody"), "{why}");
+}
+
+#[test]
+fn a_search_that_stops_says_nothing() {
+    let mut request = Request::default();
+    request.limits.states = 20;
+    let placed = placed_as(&file("seed/doorbell"), &["NONE"], &request, &options());
+    let placed = covered(placed);
+    assert_eq!(placed.outcome, Outcome::Unknown, "{placed:#?}");
+    assert!(matches!(placed.covered, Covered::Stopped(_)));
+    assert_eq!(placed.patch, Patch::None);
+}
+
+#[test]
+fn versions_are_compared() {
+    let case = |variant: &[&str]| {
+        let variant = Variant::new(variant.iter().map(|name| (*name).to_owned()));
+        let sources = Either(Directories(Vec::new()), LIBRARY);
+        let text = file("seed/page-freed-before-range-end");
+        let program = Request::default().read("t", &text, &sources, &variant).expect("right");
+        vec![Case { program, client: None, always: true }]
+    };
+    let request = Request::default();
+    // Told twice, and told once: the same verdicts, and half of the work.
+    let same = compare::compare(case(&[]), case(&["FREE_LATE"]), &request).expect("covered");
+    assert_eq!(same.differ(), Vec::<&str>::new());
+    let cost = |version: &compare::Version| {
+        let zap = version.paths.iter().find(|path| path.function == "zap").expect("the path");
+        (zap.cost.posted.most, zap.cost.waits.most)
+    };
+    assert_eq!(same.versions.each_ref().map(cost), [(4, 4), (2, 2)]);
+    let differ = compare::compare(case(&[]), case(&["LATE"]), &request).expect("covered");
+    assert_eq!(differ.differ(), ["FREE"]);
+}
