@@ -41,7 +41,7 @@ use crate::request::Request;
 use answer::{Changed, Covered, Forgotten, Outcome, Patch, Placed, Placement};
 use search::{Said, Search};
 use silent::{Cut, cuts, scope};
-use spots::{Names, Spot, Stands, spots};
+use spots::{Gone, Names, Spot, Stands, spots};
 use text::{Edit, Reader, files};
 
 pub use text::Changes;
@@ -131,7 +131,9 @@ pub fn place(
     nobody_listens(&silent)?;
     let reader = Reader { request: &request, sources: &sources };
     let names = Names::of(silent.setting.dials().range_end_invalidates);
-    let (functions, spots) = spots(&silent.program, &reader, &scope, names, function.is_some());
+    let forgotten = calls(&program, &cuts, &gone);
+    let (functions, spots) =
+        spots(&silent.program, &reader, &scope, names, &forgotten, function.is_some());
     let placer = Placer { silent: &silent.program, reader, spots: &spots };
 
     let jury = Jury::new(cases(&silent.program, &sources).map_err(Unplaced::Cases)?, &request)?;
@@ -141,7 +143,16 @@ pub fn place(
         .map(|spot| options.weights.cost(spot.locked, spot.whole, price.0, price.1))
         .collect();
     let late = || begun.elapsed() > request.limits.time;
-    let (broken, found) = placer.find(&jury, &costs, options.list, &late);
+    let (broken, mut found) = placer.find(&jury, &costs, options.list, &late);
+    if matches!(found, Place::None(Outcome::Impossible(_), _)) && !cuts.is_empty() {
+        // What the file itself does shows that it can be done.
+        let original = cases(&program, text.sources).map_err(Unplaced::Cases)?;
+        if matches!(Jury::new(original, &request)?.base(), Judged::Clean) {
+            let why = "the file as it stands is clean, by telling in a way that is none of these \
+                       places";
+            found = Place::None(Outcome::Unknown, Covered::Stopped(why.to_owned()));
+        }
+    }
     let (outcome, covered, best) = match found {
         Place::None(outcome, covered) => (outcome, covered, None),
         Place::Sets(sets, covered) => {
@@ -252,6 +263,19 @@ fn listeners(program: &Program) -> Vec<FunctionId> {
     all.filter(|(name, _)| tells(name)).map(|(_, id)| *id).collect()
 }
 
+/// What notifications were called with that are gone, with where they stood in
+/// the text that is left.
+fn calls(program: &Program, cuts: &[Cut], gone: &[Edit]) -> Vec<Gone> {
+    let one = |cut: &Cut| {
+        let inside = gone.iter().filter(|edit| edit.file == cut.span.file).cloned();
+        let inside: Vec<Edit> = inside.collect();
+        let at = text::after(&inside, cut.span.start as usize);
+        let arguments = cut.arguments(program)?.to_owned();
+        Some(Gone { function: cut.function, at, arguments })
+    };
+    cuts.iter().filter_map(one).collect()
+}
+
 enum Place {
     None(Outcome, Covered),
     Sets(Vec<Vec<usize>>, Covered),
@@ -296,6 +320,11 @@ impl Placer<'_> {
         late: &dyn Fn() -> bool,
     ) -> (Vec<Broken>, Place) {
         let none = |outcome, covered| Place::None(outcome, covered);
+        let mut monotone = only_takes_away(self.silent);
+        if monotone && jury.len() > 1 {
+            // Whoever has nothing to say in silence has nothing to say at all.
+            jury.narrow(&|program| Some(program.clone()));
+        }
         let broken = match jury.base() {
             Judged::Broken(broken) => broken,
             Judged::Clean => return (Vec::new(), none(Outcome::NotNeeded, Covered::All)),
@@ -312,9 +341,9 @@ impl Placer<'_> {
             jury.judge(&|program| self.reader.read(program, self.silent, &edits), asked)
         };
         let codes = |broken: &[Broken]| broken.iter().map(|b| b.code).collect::<Vec<_>>();
-        let mut monotone = only_takes_away(self.silent);
-        if monotone && jury.len() > 1 {
-            jury.narrow(&|program| Some(program.clone()));
+        if self.spots.is_empty() {
+            let why = "no function of the path names an address that could be told".to_owned();
+            return (broken, none(Outcome::Unknown, Covered::Stopped(why)));
         }
         let everywhere = judge(&self.all(), Asked::First);
         if let Judged::Broken(still) = &everywhere {

@@ -38,6 +38,13 @@ pub(super) fn edits(program: &Program, cuts: &[Cut], spots: &[&Spot]) -> Vec<Edi
             Stands::Gap(gap) => {
                 let text = program.files.file(file).map_or("", |file| &*file.text);
                 let (start, end) = (back(gap.before.start), back(gap.before.end));
+                let own = cuts.iter().position(|cut| {
+                    cut.span.file == file && stood_here(program, text, cut, start, spot)
+                });
+                if let Some(cut) = own {
+                    kept.push(cut);
+                    continue;
+                }
                 let bare = gap.bare.map(back);
                 let put = |at: usize, text: String| Edit {
                     function: spot.function,
@@ -52,6 +59,21 @@ pub(super) fn edits(program: &Program, cuts: &[Cut], spots: &[&Spot]) -> Vec<Edi
     let cuts = cuts.iter().enumerate().filter(|(at, _)| !kept.contains(at));
     list.extend(cuts.map(|(_, cut)| removed(program, cut)));
     list
+}
+
+/// Whether what was forgotten is what this place asks for: the same call, or the
+/// clear that tells right before.
+fn stood_here(program: &Program, text: &str, cut: &Cut, start: usize, spot: &Spot) -> bool {
+    let same = match cut.how {
+        How::Whole(_) => program.files.text(cut.span) == spot.call,
+        How::Renamed(_) => cut.what.ends_with("_notify") && !spot.whole,
+    };
+    let between = text.get(cut.span.end as usize..start);
+    same && between.is_some_and(|between| {
+        let code = |line: &&str| !line.trim_start().starts_with('#') && !is_comment(line);
+        let first = between.trim_start().strip_prefix(';');
+        first.is_some_and(|rest| !rest.lines().any(|line| code(&line)))
+    })
 }
 
 /// A call as a line before a statement.

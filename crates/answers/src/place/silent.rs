@@ -10,8 +10,8 @@ use super::text::{Edit, range};
 use crate::mutate::weaker;
 
 /// The functions of the path, or the one of this name: those of the test's own
-/// file that threads run and that change tables, or if there are none, those of
-/// the kernel that it includes. What subscribers do when they are called is the
+/// file that threads run and that change tables or open ranges, or if there are
+/// none, those of the kernel that it includes. What subscribers do when they are called is the
 /// machine's, and a handler that the language brings along stands for the rest of
 /// the kernel.
 pub(super) fn scope(program: &Program, function: Option<&str>) -> Vec<FunctionId> {
@@ -33,7 +33,7 @@ pub(super) fn scope(program: &Program, function: Option<&str>) -> Vec<FunctionId
     let all: Vec<FunctionId> = ids.filter(written).map(|at| FunctionId(at as u32)).collect();
     let own = |id: &&FunctionId| {
         let function = &program.functions[id.index()];
-        function.span.file == program.header.span.file && changes_tables(&function.body)
+        function.span.file == program.header.span.file && may_tell(&function.body)
     };
     match all.iter().any(|id| own(&id)) {
         true => all.iter().filter(own).copied().collect(),
@@ -41,8 +41,8 @@ pub(super) fn scope(program: &Program, function: Option<&str>) -> Vec<FunctionId
     }
 }
 
-/// Whether a step of a body changes a table that hardware walks.
-pub(super) fn changes_tables(body: &Body) -> bool {
+/// Whether a body changes a table that hardware walks, or opens or ends a range.
+pub(super) fn may_tell(body: &Body) -> bool {
     let software = |action| {
         matches!(
             action,
@@ -53,9 +53,12 @@ pub(super) fn changes_tables(body: &Body) -> bool {
                 | Action::SoftExchange
         )
     };
-    body.ops.iter().any(|op| {
-        matches!(&op.kind, OpKind::Primitive { primitive, .. }
-            if primitive.has(Tag::Table) && !software(primitive.action))
+    body.ops.iter().any(|op| match &op.kind {
+        OpKind::Primitive { primitive, .. } => {
+            matches!(primitive.action, Action::Notify(_))
+                || primitive.has(Tag::Table) && !software(primitive.action)
+        }
+        _ => false,
     })
 }
 
@@ -171,6 +174,13 @@ fn statement(program: &Program, body: &Body, call: Span) -> Option<Gap> {
 }
 
 impl Cut {
+    /// What a call that is gone was made with.
+    pub(super) fn arguments<'p>(&self, program: &'p Program) -> Option<&'p str> {
+        let call = program.files.text(self.span);
+        let (open, close) = (call.find('(')?, call.rfind(')')?);
+        matches!(self.how, How::Whole(_)).then(|| call.get(open + 1..close))?
+    }
+
     /// As a change that leaves every line where it is.
     pub(super) fn edit(&self) -> Edit {
         let own = range(self.span);

@@ -1,18 +1,19 @@
 //! The places of a path where a notification could stand.
 //!
 //! Before each statement, and before the end of each block, of the functions that
-//! change tables. It is called for the address of an entry that the function
-//! looked up, or for the range that it opened, wherever these have the value that
-//! they had there. A `range_end` that tells, in the place of one that does not,
+//! change tables or open ranges. It is called for what the function itself names:
+//! the address of an entry that it looked up, what it flushes, the range that it
+//! opened, and what it told before that was forgotten; wherever these have the
+//! value that they had there. A `range_end` that tells, in the place of one that does not,
 //! is a place of its own.
 
 use std::collections::HashSet;
 
-use shootdown_litmus::primitives::{Action, Level, Notify};
+use shootdown_litmus::primitives::{Action, FlushScope, Level, Notify};
 use shootdown_litmus::program::{Arg, Body, FunctionId, OpKind};
 use shootdown_litmus::{Gap, Program, Span, Type};
 
-use super::silent::changes_tables;
+use super::silent::may_tell;
 use super::text::{Edit, Reader, range};
 use crate::check::prepare;
 use crate::explain::flow::{Flow, Used};
@@ -61,6 +62,14 @@ impl Names {
     }
 }
 
+/// What a notification was called with that is gone, and where in the text.
+#[derive(Clone, Debug)]
+pub(super) struct Gone {
+    pub(super) function: FunctionId,
+    pub(super) at: usize,
+    pub(super) arguments: String,
+}
+
 /// The functions with places, and the places: those of `range_end` first, then
 /// in the order of the text.
 pub(super) fn spots(
@@ -68,12 +77,13 @@ pub(super) fn spots(
     reader: &Reader<'_>,
     scope: &[FunctionId],
     names: Names,
+    gone: &[Gone],
     every: bool,
 ) -> (Vec<FunctionId>, Vec<Spot>) {
     let (mut functions, mut ends, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
     for function in scope.iter().copied() {
         let body = &silent.functions[function.index()].body;
-        if !every && !changes_tables(body) {
+        if !every && !may_tell(body) {
             continue;
         }
         let flow = Flow::of(silent, body);
@@ -81,7 +91,7 @@ pub(super) fn spots(
         if let Some((end, only)) = names.end {
             of_ends(silent, &flow, function, (end, only), &mut ends);
         }
-        of_gaps(silent, reader, function, names.tell, &mut gaps);
+        of_gaps(silent, reader, function, names.tell, gone, &mut gaps);
         if ends.len() + gaps.len() > before {
             functions.push(function);
         }
@@ -122,7 +132,7 @@ fn of_ends(
 }
 
 /// What a notification can be called with, and the step that has it.
-fn arguments(silent: &Program, body: &Body) -> Vec<(String, usize)> {
+fn arguments(silent: &Program, body: &Body, gone: &[&Gone]) -> Vec<(String, usize)> {
     let mut list: Vec<(String, usize)> = Vec::new();
     let mut add = |text: &str, at: usize| {
         let text = text.trim().to_owned();
@@ -136,6 +146,16 @@ fn arguments(silent: &Program, body: &Body) -> Vec<(String, usize)> {
             (Action::MapEntry(Level::Pte), Some(Arg::Value(address))) => {
                 add(silent.files.text(address.span), at);
             }
+            (Action::Flush(FlushScope::Page | FlushScope::Range), Some(_)) => {
+                let values: Vec<&str> = args
+                    .iter()
+                    .filter_map(|arg| match arg {
+                        Arg::Value(value) => Some(silent.files.text(value.span)),
+                        _ => None,
+                    })
+                    .collect();
+                add(&values.join(", "), at);
+            }
             (Action::Notify(Notify::Start | Notify::TryStart), _) => {
                 let call = silent.files.text(op.span);
                 if let (Some(open), Some(close)) = (call.find('('), call.rfind(')')) {
@@ -145,6 +165,11 @@ fn arguments(silent: &Program, body: &Body) -> Vec<(String, usize)> {
             _ => {}
         }
     }
+    for gone in gone {
+        // It stood before the first step that is written behind it.
+        let behind = body.ops.iter().position(|op| op.span.start as usize >= gone.at);
+        add(&gone.arguments, behind.unwrap_or(body.ops.len() - 1));
+    }
     list
 }
 
@@ -153,15 +178,17 @@ fn of_gaps(
     reader: &Reader<'_>,
     function: FunctionId,
     tell: &'static str,
+    gone: &[Gone],
     list: &mut Vec<Spot>,
 ) {
+    let gone: Vec<&Gone> = gone.iter().filter(|gone| gone.function == function).collect();
     let own = &silent.functions[function.index()];
     let mut seen: HashSet<(String, usize)> = HashSet::new();
     let mut found = Vec::new();
     // From the end on: of places that nobody can tell apart the last one is kept,
     // which stands right before what others see.
     for gap in own.body.gaps.iter().rev().filter(|gap| gap.before.file == own.span.file) {
-        for (arguments, from) in arguments(silent, &own.body) {
+        for (arguments, from) in arguments(silent, &own.body, &gone) {
             let call = format!("{tell}({arguments})");
             let edits = put_in(function, gap, &call);
             let Some(program) = reader.read(silent, silent, &edits) else { continue };
@@ -218,8 +245,9 @@ fn is_computed(flow: &Flow<'_>, at: usize, from: usize) -> bool {
     let used = Used::of(args);
     let same = |list: Vec<usize>| !list.into_iter().any(|at| flow.changes(at, &used));
     let never = !(0..flow.body.ops.len()).any(|at| flow.changes(at, &used));
+    let kept = !flow.changes(from, &used);
     never
-        || flow.leads(from, at) && same(flow.between(Some(from), at))
+        || flow.leads(from, at) && kept && same(flow.between(Some(from), at))
         || flow.leads(at, from) && same(flow.between(Some(at), from))
 }
 

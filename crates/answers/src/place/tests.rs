@@ -103,15 +103,36 @@ fn copy_on_write_is_told_between_clear_and_set() {
 
 #[test]
 fn what_is_forgotten_is_put_back() {
-    for path in ["seed/doorbell", "seed/zero-page"] {
+    // The document's order is there already, also in the kernel's own words.
+    for path in ["seed/doorbell", "seed/zero-page", "paths/cow-doorbell"] {
         let placed = forgotten(&file(path));
-        assert_eq!(before(&placed), [["set_pte_at"]], "{placed:#?}");
+        assert!(before(&placed)[0][0].starts_with("set_pte_at"), "{placed:#?}");
+        assert_eq!(before(&placed).len(), 1);
         assert_eq!(placed.forgotten.len(), 1);
+        assert_eq!(placed.patch, Patch::Same);
     }
-    // The document's order, in the kernel's own words.
-    let placed = forgotten(&file("paths/cow-doorbell"));
-    assert_eq!(before(&placed), [["set_pte_at_notify"]]);
-    assert!(new_text(&placed).contains("        ptep_clear_flush(vmf->pte);\n        mmu_notifier_invalidate_range(vmf->address);\n"), "{}", new_text(&placed));
+    // Told too late: moved.
+    let options = Options { forget: true, ..options() };
+    let late = file("seed/doorbell");
+    let placed = covered(placed_as(&late, &["LATE"], &Request::default(), &options));
+    assert_eq!(placed.forgotten[0].what, "mmu_notifier_invalidate_range_end");
+    let new = new_text(&placed);
+    assert!(!new.contains("mmu_notifier_invalidate_range_end("), "{new}");
+    assert!(is_clean(new, &["LATE"]) && !is_clean(&late, &["LATE"]));
+}
+
+#[test]
+fn what_a_file_tells_with_other_arguments_is_a_place() {
+    // Of a huge page, whose entry is looked up without a name for its end.
+    for path in ["paths/pmd-cow", "paths/collapse-copy"] {
+        let placed = forgotten(&file(path));
+        assert!(matches!(placed.outcome, Outcome::Found(_)), "{path}: {placed:#?}");
+        assert!(matches!(placed.patch, Patch::Same | Patch::Verified { .. }), "{path}");
+    }
+    // Of a range that a caller opens.
+    let placed = forgotten(&file("paths/fork-share"));
+    assert!(list(&placed)[0].spots[0].is_end, "{placed:#?}");
+    assert_eq!(placed.patch, Patch::Same);
 }
 
 #[test]

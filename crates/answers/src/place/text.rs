@@ -61,6 +61,13 @@ pub(super) fn before(edits: &[Edit], at: usize) -> usize {
     (at as isize - shift) as usize
 }
 
+/// Where a place of the text is after the changes.
+pub(super) fn after(edits: &[Edit], at: usize) -> usize {
+    let earlier = edits.iter().filter(|edit| edit.range.end <= at);
+    let moved = |edit: &Edit| edit.text.len() as isize - edit.range.len() as isize;
+    (at as isize + earlier.map(moved).sum::<isize>()) as usize
+}
+
 /// Some files with other texts than they have elsewhere.
 pub struct Changes<'a> {
     sources: &'a (dyn Sources + Sync),
@@ -152,7 +159,8 @@ mod tests {
         let text = applied("0123456789ab", &edits);
         assert_eq!(text, "01xyz45!67ab");
         for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_digit()) {
-            assert_eq!(before(&edits, at), usize::from(byte - b'0'));
+            let old = usize::from(byte - b'0');
+            assert_eq!((before(&edits, at), after(&edits, old)), (old, at));
         }
         assert_eq!(before(&edits, text.len()), 12);
         assert_eq!(before(&edits, text.find('a').unwrap()), 10);
