@@ -191,12 +191,12 @@ impl<'r> Jury<'r> {
     /// Whether nothing breaks after a change, without the runs to what does; `Err`
     /// if a search reached a limit and nothing broke.
     pub fn holds(&self, edit: &Edit<'_>) -> Result<bool, String> {
-        let found = self.ask(edit, Wanted::Codes, Asked::First);
+        let found = self.ask(edit, Asked::First);
         let replies = || found.iter().flatten();
-        if replies().any(|reply| reply.as_ref().map_or(true, |(codes, _)| !codes.is_empty())) {
+        if replies().any(|reply| reply.as_ref().map_or(true, |(codes, ..)| !codes.is_empty())) {
             return Ok(false);
         }
-        match replies().all(|reply| matches!(reply, Ok((_, true)))) {
+        match replies().all(|reply| matches!(reply, Ok((_, true, _)))) {
             true => Ok(true),
             false => Err("a search reached a limit".to_owned()),
         }

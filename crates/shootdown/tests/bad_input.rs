@@ -155,12 +155,18 @@ fn flags() {
     assert!(refused(&folder, &["test", "--force", "t.litmus"]).contains("--bless"));
     assert!(refused(&folder, &["check", "--model", "power", "t.litmus"]).contains("sc"));
     // A file without an include has no machine and no kernel to be replaced.
-    for command in ["check", "explain"] {
+    for command in ["check", "explain", "place"] {
         let err = refused(&folder, &[command, "--machine", "iommu-only", "t.litmus"]);
         assert!(err.contains("t.litmus: error: the file includes no machine"), "{err}");
         let err = refused(&folder, &[command, "--kernel", "v6.12", "t.litmus"]);
         assert!(err.contains("t.litmus: error: the file includes nothing of a kernel"), "{err}");
     }
+    let err = refused(&folder, &["place", "--weights", "locks=2", "t.litmus"]);
+    assert!(err.contains("there is no weight `locks`"), "{err}");
+    let err = refused(&folder, &["place", "--function", "zap", "t.litmus"]);
+    assert!(err.contains("there is no function `zap`"), "{err}");
+    let err = refused(&folder, &["place", "--variants", "base", "LATE", "t.litmus"]);
+    assert!(err.contains("no variant `LATE`"), "{err}");
     let run = ["run", "--on", "threads", "--param"];
     assert!(refused(&folder, &[&run[..], &["drain", "t.litmus"]].concat()).contains("NAME=VALUE"));
     let err = refused(&folder, &[&run[..], &["drian=no", "t.litmus"]].concat());

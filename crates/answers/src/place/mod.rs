@@ -29,6 +29,7 @@ use std::time::Instant;
 
 use shootdown_litmus::program::FunctionId;
 use shootdown_litmus::{Diagnostics, Program, Sources, Variant};
+use shootdown_step::Tells;
 
 use crate::check::{Refused, Subject, file_name, params, place as place_in, prepare};
 use crate::explain::answer::{Broken, Clients, Cost, Work};
@@ -114,14 +115,11 @@ pub fn place(
     let function = options.function.as_deref();
     let scope = scope(&program, function);
     let (cuts, flush_is_silent) = told(&subject, &scope, options.forget)?;
-    let request = match flush_is_silent {
-        false => request,
-        true => {
-            let mut request = request;
-            request.params.push(("cpu_flush_notifies".to_owned(), "no".to_owned()));
-            request
-        }
-    };
+    let asked = request;
+    let mut request = asked.clone();
+    if flush_is_silent {
+        request.params.push(("cpu_flush_notifies".to_owned(), "no".to_owned()));
+    }
 
     let reader = Reader { request: &request, sources: text.sources };
     let gone: Vec<Edit> = cuts.iter().map(Cut::edit).collect();
@@ -144,10 +142,11 @@ pub fn place(
         .collect();
     let late = || begun.elapsed() > request.limits.time;
     let (broken, mut found) = placer.find(&jury, &costs, options.list, &late);
-    if matches!(found, Place::None(Outcome::Impossible(_), _)) && !cuts.is_empty() {
+    let told = flush_is_silent || !cuts.is_empty();
+    if told && matches!(found, Place::None(Outcome::Impossible(_), _)) {
         // What the file itself does shows that it can be done.
         let original = cases(&program, text.sources).map_err(Unplaced::Cases)?;
-        if matches!(Jury::new(original, &request)?.base(), Judged::Clean) {
+        if matches!(Jury::new(original, &asked)?.base(), Judged::Clean) {
             let why = "the file as it stands is clean, by telling in a way that is none of these \
                        places";
             found = Place::None(Outcome::Unknown, Covered::Stopped(why.to_owned()));
@@ -227,6 +226,11 @@ fn told(
     let wrong = |span, message: String, help: &str| {
         Err(Refused::Input(Diagnostics::about(&program.files, span, message, help)))
     };
+    if dials.tells != Tells::Kernel {
+        let message = "the dial `tells` says when notifications are sent, whatever the text says";
+        let help = "without it, or with --param tells=kernel, places are looked for";
+        return wrong(program.header.span, message.to_owned(), help);
+    }
     if forget {
         return Ok((cuts, dials.cpu_flush_notifies));
     }
@@ -321,11 +325,12 @@ impl Placer<'_> {
     ) -> (Vec<Broken>, Place) {
         let none = |outcome, covered| Place::None(outcome, covered);
         let mut monotone = only_takes_away(self.silent);
-        if monotone && jury.len() > 1 {
-            // Whoever has nothing to say in silence has nothing to say at all.
-            jury.narrow(&|program| Some(program.clone()));
-        }
-        let broken = match jury.base() {
+        // Whoever has nothing to say in silence has nothing to say at all.
+        let silence = match monotone {
+            true => jury.narrow(&|program| Some(program.clone())),
+            false => jury.base(),
+        };
+        let broken = match silence {
             Judged::Broken(broken) => broken,
             Judged::Clean => return (Vec::new(), none(Outcome::NotNeeded, Covered::All)),
             Judged::Unknown(why) => {
@@ -374,11 +379,12 @@ impl Placer<'_> {
             // Larger sets were not tried: all together, and then with fewer.
             (Judged::Clean, covered @ Covered::UpTo(_)) => {
                 let mut set = self.all();
-                for at in self.all() {
-                    let less: Vec<usize> = set.iter().copied().filter(|own| *own != at).collect();
-                    if said(&less) == Said::Right {
-                        set = less;
-                    }
+                // Whoever could not go at first may be able to later.
+                while let Some(less) = set.iter().find_map(|at| {
+                    let less: Vec<usize> = set.iter().copied().filter(|own| own != at).collect();
+                    (said(&less) == Said::Right).then_some(less)
+                }) {
+                    set = less;
                 }
                 Place::Sets(vec![set], covered)
             }

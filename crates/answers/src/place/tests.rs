@@ -138,7 +138,8 @@ fn what_a_file_tells_with_other_arguments_is_a_place() {
 #[test]
 fn since_6_6_the_flush_is_made_silent() {
     let request = Request { kernel: Some("v6.12".to_owned()), ..Request::default() };
-    let options = Options { forget: true, ..options() };
+    let function = Some("wp_page_copy".to_owned());
+    let options = Options { forget: true, function, ..options() };
     let text = file("paths/cow-doorbell");
     let placed = covered(placed_as(&text, &[], &request, &options));
     assert!(placed.flush_is_silent);
@@ -273,6 +274,12 @@ fn what_is_no_silence_is_refused() {
     let forget = Options { forget: true, ..options() };
     let gather = placed_as(&file("paths/munmap-free"), &[], &request, &forget);
     assert!(matches!(gather, Err(Unplaced::Refused(Refused::NotCovered { .. }))));
+    // A dial says where they are sent, whatever the text says.
+    let params = vec![("tells".to_owned(), "range_end".to_owned())];
+    let dial = Request { params, ..Request::default() };
+    let turned = placed_as(&file("seed/doorbell"), &["NONE"], &dial, &options());
+    let Err(Unplaced::Refused(Refused::Input(why))) = turned else { panic!("places move") };
+    assert!(why.to_string().contains("the dial `tells`"), "{why}");
     // Nobody listens.
     let machine = "iotlb U <- mm;\natc T <- U;\ndevice dev : T, pasid 1, order waits;\n\
                    fault dev = do_page_request;\n";
@@ -315,4 +322,33 @@ fn versions_are_compared() {
     assert_eq!(same.versions.each_ref().map(cost), [(4, 4), (2, 2)]);
     let differ = compare::compare(case(&[]), case(&["LATE"]), &request).expect("covered");
     assert_eq!(differ.differ(), ["FREE"]);
+}
+
+#[test]
+fn a_patch_that_does_not_hold_is_not_printed() {
+    let text = file("seed/doorbell");
+    let sources = Either(Directories(Vec::new()), LIBRARY);
+    let (request, variant) = (Request::default(), Variant::new(["NONE".to_owned()]));
+    let program = request.read("t", &text, &sources, &variant).expect("a right text");
+    let reader = Reader { request: &request, sources: &sources };
+    let alone = |program: &Program, _: &(dyn Sources + Sync)| {
+        Ok(vec![Case { program: program.clone(), client: None, always: true }])
+    };
+    let function = scope(&program, None)[0];
+    let put = |before: &str, call: &str| {
+        let at = text.find(before).expect("a statement");
+        let file = program.header.span.file;
+        vec![Edit { function, file, range: at..at, text: call.to_owned() }]
+    };
+    let refused = |edits: &[Edit]| match patched(&program, &reader, edits, &alone) {
+        Ok(Patch::Refused(why)) => why,
+        Ok(other) => panic!("{other:?}"),
+        Err(_) => panic!("a test that is covered"),
+    };
+    let call = "mmu_notifier_invalidate_range(vmf->address); ";
+    assert!(refused(&[]).contains("breaks NEW"), "nothing is changed");
+    assert!(refused(&put("ptep_clear_flush(", call)).contains("breaks NEW"), "too early");
+    assert!(refused(&put("ptep_clear_flush(", "invalidate(")).contains("no right text"));
+    let right = patched(&program, &reader, &put("set_pte_at(", call), &alone);
+    assert!(matches!(right, Ok(Patch::Verified { tests: 1, .. })));
 }
