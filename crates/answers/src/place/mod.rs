@@ -72,6 +72,8 @@ pub struct Options {
     pub weights: Weights,
     /// How many placements are listed.
     pub list: usize,
+    /// Up to what the tests are all there are, as whoever makes them says it.
+    pub bound: String,
 }
 
 /// The tests that a program is put to: itself, or its path with clients around
@@ -201,6 +203,7 @@ pub fn place(
         weights: options.weights,
         patch,
         clients: (jury.len() > 1).then(|| Clients {
+            bound: options.bound.clone(),
             all: jury.len(),
             refused: jury.refused(),
             asked: jury.asked(),

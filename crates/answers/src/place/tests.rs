@@ -10,7 +10,13 @@ fn file(path: &str) -> String {
 }
 
 fn options() -> Options {
-    Options { forget: false, function: None, weights: Weights::default(), list: 20 }
+    Options {
+        forget: false,
+        function: None,
+        weights: Weights::default(),
+        list: 20,
+        bound: String::new(),
+    }
 }
 
 fn placed_as(
@@ -351,4 +357,21 @@ fn a_patch_that_does_not_hold_is_not_printed() {
     assert!(refused(&put("ptep_clear_flush(", "invalidate(")).contains("no right text"));
     let right = patched(&program, &reader, &put("set_pte_at(", call), &alone);
     assert!(matches!(right, Ok(Patch::Verified { tests: 1, .. })));
+}
+
+#[test]
+fn an_address_that_moves_on_is_told_where_it_is_the_same() {
+    let text = file("seed/page-freed-before-range-end");
+    let text = text.replace(
+        "pte = pte_offset_map_lock(va, &ptl);",
+        "unsigned long at = va;\n    pte = pte_offset_map_lock(at, &ptl);\n    at += 1;",
+    );
+    let text = text.replace("    mmu_notifier_invalidate_range_start(va);\n", "");
+    let text = text
+        .replace("    mmu_notifier_invalidate_range_only_end(va);\n", "")
+        .replace("    mmu_notifier_invalidate_range_end(va);\n", "");
+    let placed = placed(&text, &["NONE"]);
+    // `at` is the entry's address only before it moves on, which is too early.
+    assert_eq!(placed.places, 2, "{placed:#?}");
+    assert!(matches!(placed.outcome, Outcome::Impossible(_)), "{placed:#?}");
 }

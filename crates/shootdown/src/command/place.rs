@@ -215,6 +215,7 @@ fn one_file(file: &Path, arguments: &Arguments, request: &Request) -> Result<Pla
         function: arguments.function.clone(),
         weights: arguments.weights,
         list: arguments.list as usize,
+        bound: arguments.bound.unwrap_or_default().to_string(),
     };
     let make = |program: &Program, sources: &(dyn Sources + Sync)| {
         cases(program, sources, &read, arguments, request)

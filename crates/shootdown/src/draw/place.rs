@@ -172,13 +172,15 @@ fn add_foot(out: &mut String, placed: &Placed, paint: Paint) {
             "this speaks of the threads of this test; --clients puts others around the path",
         ),
         Some(clients) => {
-            let all = count(clients.all as u64, "client");
             let refused = match clients.refused {
                 0 => String::new(),
                 some => format!(", {some} more not covered"),
             };
-            let asked = format!("{} of them can tell placements apart", clients.asked);
-            line("clients", &format!("{all}{refused}; {asked}"));
+            let asked = format!("; {} of them can tell placements apart", clients.asked);
+            line(
+                "clients",
+                &format!("all {} up to {}{refused}{asked}", clients.all, clients.bound),
+            );
         }
     }
     line("model", &placed.model);

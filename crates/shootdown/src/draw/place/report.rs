@@ -60,7 +60,7 @@ struct Test<'e> {
     patch: &'static str,
     /// In the unified form; empty unless verified.
     diff: String,
-    clients: Option<JsonClients>,
+    clients: Option<JsonClients<'e>>,
     explorations: u64,
     states: u64,
     /// The only field that differs from run to run.
@@ -93,7 +93,8 @@ struct JsonSpot<'e> {
 }
 
 #[derive(Debug, Serialize)]
-struct JsonClients {
+struct JsonClients<'e> {
+    bound: &'e str,
     all: usize,
     refused: usize,
     asked: usize,
@@ -160,7 +161,8 @@ fn test(placed: &Placed) -> Test<'_> {
         weights: placed.weights.to_string(),
         patch,
         diff,
-        clients: placed.clients.map(|clients| JsonClients {
+        clients: placed.clients.as_ref().map(|clients| JsonClients {
+            bound: &clients.bound,
             all: clients.all,
             refused: clients.refused,
             asked: clients.asked,
