@@ -205,12 +205,14 @@ fn a_page_that_is_freed_by_the_step_that_clears() {
     assert_eq!((placed.covered, placed.patch), (Covered::All, Patch::None));
 }
 
-#[test]
-fn two_entries_need_two_notifications() {
-    let text = "C two\n\n#include <machine/ats-pasid>\n\n{\n    map a -> Fa {7} : rw anon excl;\n    map b -> Fb {8} : rw anon excl;\n}\n\n\
+const TWO: &str = "C two\n\n#include <machine/ats-pasid>\n\n{\n    map a -> Fa {7} : rw anon excl;\n    map b -> Fb {8} : rw anon excl;\n}\n\n\
         __implements(zap(va))\nstatic void zap(unsigned long va, unsigned long other)\n{\n    spinlock_t *ptl;\n    struct page *page;\n    pte_t *pte;\n\n\
             pte = pte_offset_map_lock(va, &ptl);\n    page = pte_page(ptep_clear_flush(pte));\n    pte_unmap_unlock(pte, ptl);\n    put_page(page);\n}\n\n\
         P0(int *a, int *b)\n{\n    zap(a, b);\n    zap(b, a);\n}\nD0@dev(int *a, int *b)  { WRITE_ONCE(*a, 9); WRITE_ONCE(*b, 9); }\n\nexists (true)\n";
+
+#[test]
+fn two_entries_need_two_notifications() {
+    let text = TWO;
     let placed = placed(text, &[]);
     // One place in the function is run for both.
     assert_eq!(before(&placed), [["put_page"], ["pte_unmap_unlock"]], "{placed:#?}");
@@ -374,4 +376,53 @@ fn an_address_that_moves_on_is_told_where_it_is_the_same() {
     // `at` is the entry's address only before it moves on, which is too early.
     assert_eq!(placed.places, 2, "{placed:#?}");
     assert!(matches!(placed.outcome, Outcome::Impossible(_)), "{placed:#?}");
+}
+
+/// The minimal sets of at most two places, by trying each.
+fn by_hand(text: &str, variant: &[&str]) -> (Vec<Vec<usize>>, Vec<Vec<usize>>) {
+    let sources = Either(Directories(Vec::new()), LIBRARY);
+    let variant = Variant::new(variant.iter().map(|name| (*name).to_owned()));
+    let request = Request::default();
+    let silent = request.read("t", text, &sources, &variant).expect("a right text");
+    let reader = Reader { request: &request, sources: &sources };
+    let scope = scope(&silent, None);
+    let (_, spots) = spots(&silent, &reader, &scope, Names::of(true), &[], false);
+    let placer = Placer { silent: &silent, reader, spots: &spots };
+    let case = Case { program: silent.clone(), client: None, always: true };
+    let jury = Jury::new(vec![case], &request).unwrap_or_else(|_| panic!("covered"));
+    let judge = |set: &[usize]| {
+        let edits = placer.edits(set);
+        match jury.holds(&|program| reader.read(program, &silent, &edits)) {
+            Ok(true) => Said::Right,
+            Ok(false) => Said::Wrong,
+            Err(why) => Said::Open(why),
+        }
+    };
+    let costs = vec![1; spots.len()];
+    let search = |monotone| {
+        let (judge, late) = (&judge, &|| false);
+        let search = Search { costs: &costs, judge, monotone, size: 2, wanted: usize::MAX, late };
+        let (mut sets, _) = search.run();
+        sets.retain(|set| set.len() <= 2);
+        sets.sort();
+        sets
+    };
+    (search(true), search(false))
+}
+
+#[test]
+fn the_enumeration_finds_what_trying_each_finds() {
+    let both = TWO.find("__implements").zip(TWO.find("P0("));
+    let (one, end) = both.expect("a function and a thread");
+    let second = TWO[one..end].replace("zap(unsigned", "tear(unsigned");
+    let both = format!("{}{second}{}", &TWO[..end], TWO[end..].replace("zap(b, a)", "tear(b, a)"));
+    for (text, variant) in [
+        (file("seed/write-protect"), &["NONE"][..]),
+        (file("seed/page-freed-before-range-end"), &["NONE"]),
+        (both, &[]),
+    ] {
+        let (quick, each) = by_hand(&text, variant);
+        assert!(!each.is_empty());
+        assert_eq!(quick, each);
+    }
 }
