@@ -1,10 +1,14 @@
 //! The order of locks: which edges a text has, and which cycles.
 
-use shootdown_answers::check::{Subject, check, read};
-use shootdown_answers::lock_order::{Graph, Part, Suite, graph};
+use std::path::{Path, PathBuf};
+
+use shootdown_answers::LIBRARY;
+use shootdown_answers::check::{Subject, check, prepare, read};
+use shootdown_answers::lock_order::{Graph, Part, Suite, breaks_nothing, graph};
 use shootdown_answers::request::Request;
+use shootdown_answers::suite::TestFile;
 use shootdown_answers::verdict::Status;
-use shootdown_litmus::{NoSources, Variant};
+use shootdown_litmus::{NoSources, Variant, read_file};
 
 /// What every test here has.
 const LOCKS: &str = "{ spinlock_t s, t, q; struct mutex m, n; struct srcu_struct r; int x = 0;
@@ -253,4 +257,40 @@ fn a_lock_that_is_one_of_two_is_known_on_each_path() {
 P0() { f(); }";
     let all = orders(&graph(&subject(text)));
     assert!(all.contains(&"s -> q".to_owned()) && all.contains(&"t -> q".to_owned()), "{all:?}");
+}
+
+fn below(folder: &Path, list: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        match entry.path() {
+            path if path.is_dir() => below(&path, list),
+            path if path.extension().is_some_and(|extension| extension == "litmus") => {
+                list.push(path);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A walk that sees orders which are not there would see cycles here.
+#[test]
+fn the_shipped_files_have_one_cycle_and_it_is_meant() {
+    let mut files = Vec::new();
+    below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../litmus"), &mut files);
+    files.sort();
+    let (mut suite, request) = (Suite::default(), Request::default());
+    for file in &files {
+        let (name, text) = (file.display().to_string(), read_file(file).expect("text"));
+        let test = TestFile::open(&name, &text, &LIBRARY, &request).expect("a right file");
+        for program in test.programs.iter().filter(|program| breaks_nothing(program, "sc")) {
+            let part = Part { file: name.clone(), variant: program.variant.to_string() };
+            if let Ok(subject) = prepare(program.clone(), &request) {
+                suite.add(part, &graph(&subject));
+            }
+        }
+    }
+    assert!(suite.parts.len() > 300, "{}", suite.parts.len());
+    assert!(suite.limits.is_empty(), "{:?}", suite.limits);
+    let found = suite.cycles();
+    let names: Vec<Vec<&str>> = found.iter().map(|found| found.cycle.names(&suite.graph)).collect();
+    assert_eq!(names, [["client_lock", "region_lock"]]);
 }

@@ -25,7 +25,7 @@ mod walk;
 pub use cycles::Cycle;
 pub use graph::{Class, Edge, Graph, Kind, Spot, Why};
 pub use report::{reclaim, sentence, what_kind};
-pub use suite::{Found, Part, Suite};
+pub use suite::{Found, Part, Suite, breaks_nothing};
 
 use shootdown_litmus::Program;
 use shootdown_step::{Target, lower};

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use shootdown_answers::check::{Refused, prepare};
-use shootdown_answers::lock_order::{Part, Suite, graph};
+use shootdown_answers::lock_order::{Part, Suite, breaks_nothing, graph};
 use shootdown_answers::suite::{Opened, TestFile};
-use shootdown_litmus::{Claim, Program, Setting};
 
 use super::check::Setup;
 use super::status::Status;
@@ -56,7 +55,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
             }
         };
         for program in &test.programs {
-            if !arguments.all_variants && !is_right(program, request.model.name()) {
+            if !arguments.all_variants && !breaks_nothing(program, request.model.name()) {
                 continue;
             }
             let part = Part { file: test.name.clone(), variant: program.variant.to_string() };
@@ -86,14 +85,4 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
     };
     let _ = out.write_all(text.as_bytes());
     status
-}
-
-/// Whether a file says of a variant that it breaks nothing. Code that is known to be
-/// wrong says nothing of the order that right code has.
-fn is_right(program: &Program, model: &str) -> bool {
-    let setting = Setting { variant: program.variant.clone(), model, ..Setting::default() };
-    program
-        .expectations
-        .judge(&setting)
-        .is_none_or(|line| !line.claims.iter().any(|claim| matches!(claim, Claim::Violated { .. })))
 }
