@@ -497,11 +497,21 @@ impl Mmu for Naive {
     }
 
     fn reaches_table(&self, world: &World, state: &State, table: usize) -> bool {
-        let caches = self.caches.iter().enumerate();
-        let mut pointers = caches
-            .filter(|(cache, _)| !spaces(world, state, *cache).is_empty())
-            .flat_map(|(_, slots)| &slots.pointers);
-        pointers.any(|slot| state.get(*slot) >> table & 1 != 0)
+        // A walk may be under way now: a root that is loaded with the table still
+        // hooked in leads there before any pointer is cached.
+        let walks = |cache: usize, space: usize| {
+            (0..world.shape().pages.len()).any(|page| {
+                matches!(self.root(world, state, cache, space, page), Root::Table(to) if to == table)
+            })
+        };
+        self.caches.iter().enumerate().any(|(cache, slots)| {
+            let spaces = spaces(world, state, cache);
+            let cached = |slot: &Slot| state.get(*slot) >> table & 1 != 0;
+            !slots.pointers.is_empty()
+                && !spaces.is_empty()
+                && (slots.pointers.iter().any(cached)
+                    || spaces.into_iter().any(|space| walks(cache, space)))
+        })
     }
 
     fn exceeds(

@@ -4,8 +4,9 @@
 mod support;
 
 use shootdown_litmus::Variant;
-use shootdown_machine::model::PROGRESS;
+use shootdown_machine::model::{FAILED, PROGRESS};
 use shootdown_machine::setting::MemoryModel;
+use shootdown_machine::world::Failed;
 use shootdown_machine_naive::{Comparison, compare};
 
 /// The properties that both machines break.
@@ -99,4 +100,15 @@ P1(int *a)
 exists (true)"
     );
     assert_ne!(both_break(&text) & 1 << PROGRESS, 0);
+}
+
+/// No fault, but as rare: nothing has a root loaded when the table is given back.
+#[test]
+fn a_root_that_is_loaded_with_a_table_that_was_given_back() {
+    let broken = both_break(
+        "C freed\n{ map a -> Fa {1} : rw anon; tlb C : tags 2; context c -> C : none; }\n\
+         P0@c(int *a) { struct page *t = pmd_pgtable(pmdp_get(pmd_offset(a))); pte_free(t); \
+         write_cr3_noflush(c, mm, 1); }\nexists (true)\n",
+    );
+    assert_ne!(broken >> (FAILED + Failed::Table as u32) & 1, 0);
 }

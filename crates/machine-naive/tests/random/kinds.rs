@@ -28,7 +28,7 @@ pub(crate) fn enrich(test: &mut Test, seed: u64) {
     if maker.random.percent(7) {
         maker.range(test);
     }
-    if maker.random.percent(25) {
+    if maker.random.percent(35) {
         maker.steps(test);
     }
     if maker.random.percent(12) {
@@ -55,7 +55,7 @@ const LOCKS: [(&str, &str, &str); 12] = [
 
 /// A step that fits kernel code where `pa` and `oa` are known; `#` is a number
 /// of its own.
-const KERNEL: [&str; 34] = [
+const KERNEL: [&str; 35] = [
     "get_page(oa);",
     "get_page(oa); put_page(oa);",
     "int e# = page_count(oa);",
@@ -76,6 +76,7 @@ const KERNEL: [&str; 34] = [
     "fault_in_read(a);",
     "vma_set_rights(a, RO);",
     "vma_set_rights(a, NONE);",
+    "set_pte_at(pa, mk_pte(oa, vma_rights(a)));",
     "ptep_set_access_flags(pa, pte_mkwrite(pte_mkdirty(ptep_get(pa))), 1);",
     "int e# = ptep_test_and_clear_young(pa);",
     "xchg(pa, mk_pte(oa, RO));",

@@ -26,6 +26,7 @@ use shootdown_machine::sets::Sets;
 use shootdown_machine::setting::MemoryModel;
 use shootdown_machine_naive::compare::{Searched, compare_searches, names};
 use shootdown_machine_naive::{Comparison, Difference, compare_with};
+use shootdown_step::Node;
 
 use generate::{Test, generate};
 use mutants::{ALL, Mutant, Mutation};
@@ -64,6 +65,18 @@ fn run_all(test: &Test) -> Result<(Comparison, Searched), String> {
     })
 }
 
+/// The kinds of a test's steps, each as often as it is there.
+fn kinds(test: &Test) -> Vec<String> {
+    let lowered = support::lowered(&test.name, &test.to_string(), &Variant::base(), test.model);
+    let threads = lowered.map(|(lowered, _)| lowered.threads).unwrap_or_default();
+    let steps = threads.iter().flat_map(|code| &code.nodes).filter_map(|node| match node {
+        Node::Step { op, .. } => Some(format!("{op:?}")),
+        _ => None,
+    });
+    let name = |text: String| text.chars().take_while(|c| c.is_alphanumeric()).collect();
+    steps.map(name).collect()
+}
+
 fn differs(test: &Test) -> Option<Box<Difference>> {
     match run_all(test) {
         Ok((Comparison::Differs(difference), _)) => Some(difference),
@@ -83,12 +96,83 @@ struct Counts {
     reduced: u64,
     /// Programs with a declaration or call of this kind.
     features: BTreeMap<&'static str, u64>,
+    /// Steps of each kind.
+    kinds: BTreeMap<String, u64>,
     /// Programs that break a property.
     broken: BTreeMap<u32, u64>,
     failures: Vec<String>,
     /// Texts that are no tests, and why.
     refused: Vec<String>,
 }
+
+/// Kinds of steps that some program has to take. `Moment` is ideal memory's
+/// alone; whoever adds a kind adds it to the generator, or says here why not.
+const KINDS: [&str; 64] = [
+    "Access",
+    "Fence",
+    "Lock",
+    "Enter",
+    "Leave",
+    "GraceStart",
+    "GraceWait",
+    "Life",
+    "Alloc",
+    "GetPage",
+    "PutPage",
+    "CopyPage",
+    "ClearPage",
+    "SamePages",
+    "PageWrite",
+    "PageRead",
+    "PageCount",
+    "Dirty",
+    "MoveMarks",
+    "Unpin",
+    "Pinned",
+    "MapEntry",
+    "EntryOfTable",
+    "EntryLock",
+    "ReadEntry",
+    "ClearEntry",
+    "SetEntry",
+    "WriteProtectEntry",
+    "Flags",
+    "ExchangeEntry",
+    "SetAccessFlags",
+    "Populate",
+    "AllocTable",
+    "FreeTable",
+    "FlushCpu",
+    "RangeOpen",
+    "RangeClose",
+    "Post",
+    "PostWrite",
+    "Sync",
+    "SoftInstall",
+    "SoftZap",
+    "FlushCache",
+    "LoadRoot",
+    "Lazy",
+    "FlushContext",
+    "WriteBack",
+    "GatherStart",
+    "GatherPage",
+    "GatherFlush",
+    "GatherFree",
+    "PageBehind",
+    "Probe",
+    "EnterFault",
+    "SetRights",
+    "AskRights",
+    "ForkEntries",
+    "SetChildEntry",
+    "Choose",
+    "Born",
+    "Begin",
+    "Return",
+    "Warn",
+    "Fail",
+];
 
 const FEATURES: [&str; 49] = [
     "iotlb",
@@ -165,6 +249,7 @@ impl Counts {
             }
             Comparison::Differs(_) => self.failures.push(test.name.clone()),
         }
+        kinds(test).into_iter().for_each(|kind| *self.kinds.entry(kind).or_default() += 1);
         self.compared += 1;
         self.tso += u64::from(test.model == MemoryModel::Tso);
         for feature in FEATURES.iter().filter(|feature| text.contains(**feature)) {
@@ -216,6 +301,13 @@ fn sets_and_explicit_fills_agree() {
     let broken: Vec<String> =
         counts.broken.iter().map(|(bit, count)| format!("{} {count}", names(1 << bit))).collect();
     println!("broken: {}", broken.join(", "));
+    println!("steps: {:?}", counts.kinds);
+    let missing: Vec<&&str> =
+        KINDS.iter().filter(|kind| !counts.kinds.contains_key(**kind)).collect();
+    let unknown: Vec<&String> =
+        counts.kinds.keys().filter(|kind| !KINDS.contains(&kind.as_str())).collect();
+    assert!(wanted < 5_000 || missing.is_empty(), "no program takes {missing:?}");
+    assert!(unknown.is_empty(), "a kind that is new: {unknown:?}");
     let refused = &counts.refused;
     assert!(refused.is_empty(), "{} are no tests:\n{}", refused.len(), refused.join("\n"));
     assert!(
