@@ -177,9 +177,6 @@ impl Text {
                 return Err(Cause::Backwards { before, here: parsed.time, cpu: None });
             }
         }
-        if bytes[parsed.name.clone()] == *b"PERF_RECORD_LOST" {
-            return Ok(None);
-        }
         let wanted = match want {
             Want::Event => true,
             Want::IfPrinted => printed(&self.names, bytes, &mut parsed),
@@ -222,6 +219,9 @@ impl Text {
                     line: shorten(bytes),
                 });
             }
+            if begins && let Some(cause) = tracer(trimmed) {
+                return Err(cause);
+            }
             return Ok(header(trimmed, source)?.map(|lost| Step::Lost(Lost { place, ..lost })));
         }
         if self.format != Format::PerfScript
@@ -236,6 +236,7 @@ impl Text {
         }
         // Stacks, and functions that were traced besides events.
         let stack = trimmed.starts_with(b"=> ")
+            || trimmed.ends_with(b"stack trace>")
             || self.format == Format::PerfScript && bytes.starts_with(b"\t");
         let function = memchr::memmem::find(trimmed, b" <-").is_some();
         if stack || function && self.format != Format::PerfScript {
@@ -298,6 +299,16 @@ fn printed(names: &Names, line: &[u8], parsed: &mut Parsed) -> bool {
     parsed.name = word;
     parsed.printed = true;
     true
+}
+
+/// Tracers whose lines are no events.
+fn tracer(line: &[u8]) -> Option<Cause> {
+    let name = String::from_utf8_lossy(line);
+    let name = name.strip_prefix("# tracer:")?.trim();
+    (!["nop", "function", ""].contains(&name)).then(|| Cause::NotRead {
+        what: format!("the text of tracer {name:.30}"),
+        instead: "record events with tracer nop (echo nop > current_tracer)",
+    })
 }
 
 /// What a comment says of the recording, or of a loss.

@@ -311,3 +311,23 @@ fn what_the_last_digits_stand_for() {
         assert_eq!(reader.source().unit, Some(TimeUnit::Nanoseconds { resolution }));
     }
 }
+
+#[test]
+fn lines_that_are_no_events() {
+    let stack = "            init-1       (      1) [001] d..2.     1.000002: <stack trace>\n => ptep_clear_flush\n => wp_page_copy\n";
+    let function = "            init-1       (      1) [001] d..2.     1.000002: do_wp_page <-__handle_mm_fault\n";
+    let (a, b) = (line("1.000001", "a"), line("1.000003", "b"));
+    let both = (vec!["a".to_owned(), "b".to_owned()], None);
+    for between in [stack, function, "\n", "# a remark\n"] {
+        assert_eq!(read(format!("{HEADER}{a}{between}{b}")), both, "{between}");
+    }
+    let perf = "  comm  12 [001] 1.000001: kmem:a: pfn=0x1\n\tffffffff81395804 f+0x4 ([kernel])\n\n  comm  12 [001] 1.000002:  1 kmem:b: pfn=0x1\n";
+    assert_eq!(read(perf), both);
+    let report = format!("version = 7\nCPU 1 is empty\ncpus=2\n{a}{b}");
+    assert_eq!(read(report), both);
+    fails(
+        "# tracer: function_graph\n#\n 1)   0.541 us    |  do_wp_page();\n",
+        0,
+        "x:1: the text of tracer function_graph, which is not read; record events with tracer nop",
+    );
+}
