@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::casemate::Log;
 use crate::era::{Era, Known};
 use crate::event::Event;
 use crate::meaning::Meaning;
 use crate::monitor::{Monitor, Report};
-use crate::read::{Item, Reader, Source, TimeUnit, TraceError};
+use crate::read::{Format, Item, Reader, Source, TimeUnit, TraceError};
 use crate::world::Clock;
 
 /// What is known beforehand.
@@ -33,6 +34,8 @@ pub struct Checked {
     pub error: Option<TraceError>,
     /// How many events named a page by an address that says nothing.
     pub pages_unknown: u64,
+    /// What was found in a log of casemate, to which the rules do not apply.
+    pub casemate: Option<Log>,
     /// Names of the threads, where the recording has them.
     pub threads: BTreeMap<u32, String>,
 }
@@ -84,6 +87,7 @@ pub fn check(mut reader: Reader, options: &Options, mut each: impl FnMut(&Event)
     let mut monitor = Monitor::new(clock(options, reader.source()).orders());
     let (mut time, mut begun) = (0, false);
     let mut threads: BTreeMap<u32, String> = BTreeMap::new();
+    let mut casemate = (reader.source().format == Format::Casemate).then(Log::default);
     let error = loop {
         match reader.next() {
             Err(error) => break Some(error),
@@ -95,6 +99,10 @@ pub fn check(mut reader: Reader, options: &Options, mut each: impl FnMut(&Event)
             }
             Ok(Some(Item::Event(raw))) => {
                 time = raw.time;
+                if let Some(log) = &mut casemate {
+                    log.see(&raw);
+                    continue;
+                }
                 if let Some(event) = meaning.of(&raw) {
                     if !raw.comm.is_empty() && !threads.contains_key(&raw.thread) {
                         threads.insert(raw.thread, raw.comm.to_owned());
@@ -120,6 +128,7 @@ pub fn check(mut reader: Reader, options: &Options, mut each: impl FnMut(&Event)
         error,
         pages_unknown: meaning.pages_unknown(),
         source,
+        casemate,
         threads,
     }
 }

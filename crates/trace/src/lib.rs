@@ -17,6 +17,7 @@
 //! [`read`] knows nothing of what events mean, and the rules nothing of how they were
 //! written: the same ones run on the records of an address space that is being used.
 
+pub mod casemate;
 pub mod check;
 pub mod era;
 pub mod event;

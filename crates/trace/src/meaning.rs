@@ -37,6 +37,7 @@ pub fn wanted() -> Wanted {
             }
         }
     }
+    events.extend(crate::casemate::EVENTS);
     Wanted::nothing().events(events).printed(printed)
 }
 
@@ -183,17 +184,17 @@ impl Meaning {
                 if let Some(Entry { pfn, accessible: true, .. }) = old {
                     self.cleared.insert(raw.thread, pfn);
                 }
-                let addr = VirtAddr::new(number("addr")?).align_down(PageSize::Base);
+                let addr = page(number("addr")?, PageSize::Base)?;
                 Kind::Clear { addr, size: PageSize::Base, old }
             }
             Means::ClearPmd => {
                 let old = number("pmd").map(|value| entry(value, true));
-                let addr = VirtAddr::new(number("addr")?).align_down(PageSize::Huge);
+                let addr = page(number("addr")?, PageSize::Huge)?;
                 Kind::Clear { addr, size: PageSize::Huge, old }
             }
             Means::Flush => Kind::Flush { range: range(number("start")?, number("end")?) },
             Means::MapNew => {
-                let addr = VirtAddr::new(number("addr")?).align_down(PageSize::Base);
+                let addr = page(number("addr")?, PageSize::Base)?;
                 Kind::MapNew { addr, pfn: self.pfn(raw) }
             }
             Means::Unmapped => {
@@ -205,15 +206,13 @@ impl Meaning {
             }
             Means::UnmappedHuge => Kind::Unmapped { pfn: self.pfn(raw), frames: 512 },
             Means::Free | Means::FreeAgain | Means::Alloc => {
-                let pfn = number("pfn")?;
+                // A failed allocation has no page.
+                let pfn = frame(number("pfn")?)?;
                 if let Some(page) = number("page") {
                     self.vmemmap.learn(page, pfn);
                 }
-                // A failed allocation has no page.
-                if pfn == u64::MAX {
-                    return None;
-                }
-                let frames = 1u64 << number("order").unwrap_or(0).min(20);
+                // The largest order of any configuration.
+                let frames = 1u64 << number("order").unwrap_or(0).min(16);
                 match means {
                     Means::Alloc => Kind::Alloc { pfn, frames },
                     Means::FreeAgain if self.frees_are_told => return None,
@@ -245,7 +244,8 @@ impl Meaning {
     }
 
     fn pfn(&mut self, raw: &RawEvent<'_>) -> Option<u64> {
-        let pfn = raw.number("page").and_then(|page| self.vmemmap.pfn(page));
+        let page = raw.number("page");
+        let pfn = page.and_then(|page| self.vmemmap.pfn(page)).and_then(frame);
         if pfn.is_none() {
             self.pages_unknown += 1;
         }
@@ -287,6 +287,16 @@ fn function<'a>(raw: &RawEvent<'a>) -> Option<&'a str> {
     (!is_address && !name.is_empty()).then_some(name)
 }
 
+/// Start of a page of a process; `None` for what no process can have.
+fn page(addr: u64, size: PageSize) -> Option<VirtAddr> {
+    (addr >> 63 == 0).then(|| VirtAddr::new(addr).align_down(size))
+}
+
+/// The number of a frame that a machine can have.
+fn frame(pfn: u64) -> Option<u64> {
+    (pfn >> 44 == 0).then_some(pfn)
+}
+
 fn range(start: u64, end: u64) -> VirtRange {
     let (start, end) = (VirtAddr::new(start), VirtAddr::new(end));
     // The kernel writes -1 for "everything"; an end before its start is nothing.
@@ -325,7 +335,7 @@ fn entry(value: u64, upper: bool) -> Entry {
 }
 
 fn leaf(value: u64, level: u64) -> Option<Leaf> {
-    let is_leaf = level == 1 || (level <= 3 && value & LARGE != 0);
+    let is_leaf = level == 1 || ((2..=3).contains(&level) && value & LARGE != 0);
     (value & SHADOW_PRESENT != 0 && is_leaf)
         .then(|| Leaf { pfn: (value & FRAME) >> 12, frames: 1 << (9 * (level - 1)) })
 }
@@ -337,8 +347,7 @@ fn slot(gpa: u64, hva: u64, size: u64) -> Option<Kind> {
 }
 
 fn device(raw: &RawEvent<'_>, make: impl Fn(VirtAddr, u64) -> Kind) -> Option<Kind> {
-    let addr = VirtAddr::new(raw.number("va")?).align_down(PageSize::Base);
-    Some(make(addr, raw.number("pfn")?))
+    Some(make(page(raw.number("va")?, PageSize::Base)?, frame(raw.number("pfn")?)?))
 }
 
 /// A marker says that its writer makes a system call; one says where guest memory is.

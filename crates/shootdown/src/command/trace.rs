@@ -89,13 +89,6 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
             eprintln!("shootdown: {error}; what was read before it is checked");
             status.input = true;
         }
-        if checked.source.format == shootdown_trace::read::Format::Casemate {
-            eprintln!(
-                "shootdown: {}: a casemate log has no ranges and no secondary TLBs; no rule of \
-                 this command is about it",
-                checked.source.name
-            );
-        }
         status = status.and(of(&checked, &asked));
         all.push(checked);
     }
@@ -137,6 +130,10 @@ fn understood(arguments: &Arguments) -> Result<(Options, Asked), String> {
 
 /// Something broken; or nothing checked.
 fn of(checked: &Checked, asked: &Asked) -> Status {
+    if let Some(log) = &checked.casemate {
+        let (differs, held) = (log.violated(), log.exercised());
+        return Status { differs, open: !differs && !held, ..Status::default() };
+    }
     let rows = || checked.report.rows.iter().filter(|row| asked.wants(row.rule, row.mm));
     let violated = rows().any(|row| matches!(row.verdict, Verdict::Violation { .. }));
     let held = rows().any(|row| matches!(row.verdict, Verdict::Ok { .. }));

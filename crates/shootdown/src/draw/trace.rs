@@ -2,6 +2,7 @@
 
 use mmu_protocol::MmId;
 use serde::Serialize;
+use shootdown_trace::casemate::{Answer, Log, Question};
 use shootdown_trace::check::{Checked, ClockSaid};
 use shootdown_trace::era::By;
 use shootdown_trace::event::Event;
@@ -33,6 +34,9 @@ pub fn text(all: &[Checked], shown: &Shown<'_>, paint: Paint) -> String {
 }
 
 fn one(checked: &Checked, shown: &Shown<'_>, paint: Paint) -> String {
+    if let Some(log) = &checked.casemate {
+        return side_by_side(checked, log, paint);
+    }
     let mut out = head(checked);
     let era = checked.known.map(|known| known.era);
     let mut last = None;
@@ -61,10 +65,10 @@ fn one(checked: &Checked, shown: &Shown<'_>, paint: Paint) -> String {
             count => format!("; {} {}", paint.open("suspicious"), times(count)),
         };
         let about = row.rule.about();
-        out.push_str(&format!("  {}  {:<15} {verdict}{suspicions}\n", row.rule, about.name));
+        out.push_str(&format!("  {}  {:<15}  {verdict}{suspicions}\n", row.rule, about.name));
         for (lack, count) in open(row) {
             out.push_str(&format!(
-                "{:21}not checked {}: {}\n",
+                "{:23}not checked {}: {}\n",
                 "",
                 times(count),
                 explain(lack, era)
@@ -80,6 +84,36 @@ fn one(checked: &Checked, shown: &Shown<'_>, paint: Paint) -> String {
         out.push_str(&figures(checked));
     }
     out.push_str(&format!("\n{}\n", last_line(checked, shown)));
+    out
+}
+
+/// What casemate said, and what is said here where both ask the same.
+fn side_by_side(checked: &Checked, log: &Log, paint: Paint) -> String {
+    let mut out = format!("{}: {}\n", checked.source.name, checked.source.format);
+    let theirs = log.theirs.as_deref();
+    for (question, name, answer) in [
+        (Question::Replace, "R4  case B (break before make)", &log.replace),
+        (Question::Table, "R5  case A (a table's page)   ", &log.table),
+    ] {
+        let ours = match (&answer.first, answer.checks) {
+            (Some(broken), _) => {
+                let since =
+                    broken.since.map_or(String::new(), |line| format!(", since line {line}"));
+                format!("{}, line {}{since}: {}", paint.bad("VIOLATION"), broken.line, broken.what)
+            }
+            (None, 0) => format!("{}: nothing of the kind happened", paint.open("not checked")),
+            (None, checks) => format!("{}, {checks} checks", paint.good("ok")),
+        };
+        let casemate = match (theirs, log.overlap()) {
+            (Some(said), Some(of)) if of == question => format!("refused: {said}"),
+            // It stops at the first thing that it refuses.
+            _ => "nothing".to_owned(),
+        };
+        out.push_str(&format!("  {name}  here: {ours}; casemate: {casemate}\n"));
+    }
+    if let (Some(said), None) = (theirs, log.overlap()) {
+        out.push_str(&format!("  no rule here asks what casemate refuses: {said}\n"));
+    }
     out
 }
 
@@ -320,7 +354,36 @@ struct Trace<'a> {
     error: Option<String>,
     rules: Vec<JsonRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    casemate: Option<Casemate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     statistics: Option<Vec<Figures>>,
+}
+
+#[derive(Serialize)]
+struct Casemate {
+    theirs: Option<String>,
+    same_question: bool,
+    case_b: Beside,
+    case_a: Beside,
+}
+
+#[derive(Serialize)]
+struct Beside {
+    checks: u64,
+    violations: u64,
+    line: Option<u64>,
+    what: Option<&'static str>,
+}
+
+impl Beside {
+    fn of(answer: &Answer) -> Beside {
+        Beside {
+            checks: answer.checks,
+            violations: answer.violations,
+            line: answer.first.map(|broken| broken.line),
+            what: answer.first.map(|broken| broken.what),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -411,7 +474,16 @@ fn trace<'a>(checked: &'a Checked, shown: &Shown<'_>) -> Trace<'a> {
         events: checked.report.events,
         gaps: checked.report.gaps,
         error: checked.error.as_ref().map(ToString::to_string),
-        rules: rows.map(|row| json_row(row, checked, shown)).collect(),
+        rules: match checked.casemate {
+            Some(_) => Vec::new(),
+            None => rows.map(|row| json_row(row, checked, shown)).collect(),
+        },
+        casemate: checked.casemate.as_ref().map(|log| Casemate {
+            theirs: log.theirs.clone(),
+            same_question: log.overlap().is_some(),
+            case_b: Beside::of(&log.replace),
+            case_a: Beside::of(&log.table),
+        }),
         statistics: shown.statistics.then(|| json_figures(checked)),
     }
 }

@@ -73,8 +73,8 @@ impl Session {
     pub(super) fn probe(&self, probe: &Probe) -> Result<(), String> {
         let Some(line) = probes::definition(probe) else { return Ok(()) };
         let line = line.replacen(":mn/", &format!(":{}/", self.group), 1);
-        let file = self.tracing.join("dynamic_events");
-        let file = if file.exists() { file } else { self.tracing.join("kprobe_events") };
+        // `dynamic_events` is there without kprobes too, for what else is dynamic.
+        let file = self.tracing.join("kprobe_events");
         if !file.exists() {
             return Err("this kernel is built without kprobe events".to_owned());
         }
@@ -140,7 +140,7 @@ impl Drop for Session {
         let _ = self.write("events/enable", "0");
         for name in self.probes.borrow_mut().drain(..) {
             let line = format!("-:{}/{name}", self.group);
-            let file = self.tracing.join("dynamic_events");
+            let file = self.tracing.join("kprobe_events");
             let opened = OpenOptions::new().append(true).open(&file);
             if let Err(error) = opened.and_then(|mut file| file.write_all(line.as_bytes())) {
                 eprintln!("shootdown: the probe {}/{name} is still set: {error}", self.group);

@@ -1,7 +1,9 @@
 //! The rules on recordings of real kernels: nothing is found where all is right, what
 //! is wrong is found, and what was made wrong is noticed.
 
+mod casemate;
 mod counts;
+mod damaged;
 mod mutations;
 mod needs;
 
