@@ -6,6 +6,9 @@ use super::names::{Names, Want};
 use super::window::Window;
 use super::{Cause, Format, Item, Lost, Place, Source, TimeUnit, bpftrace};
 
+/// More than any machine has; of others it is not remembered when they were seen.
+const MOST_CPUS: usize = 1 << 16;
+
 /// Reads text, line by line.
 pub(super) struct Text {
     lines: Lines,
@@ -17,6 +20,8 @@ pub(super) struct Text {
     /// Losses to be told with the time of the next line.
     losses: Vec<Lost>,
     last: Option<u64>,
+    /// The last time of each CPU.
+    seen: Vec<Option<u64>>,
     /// Where the CPU was in the line before.
     hint: usize,
     /// The first line of a recording was seen.
@@ -47,6 +52,7 @@ impl Text {
             window,
             losses: Vec::new(),
             last: None,
+            seen: Vec::new(),
             hint: 0,
             begun: false,
             failed: None,
@@ -143,9 +149,12 @@ impl Text {
                 wanted(&self.names, anew.as_bytes(), &mut parsed)
                     .then_some(Step::Anew(anew, parsed))
             }
-            bpftrace::Read::Lost(events) => {
-                Some(Step::LostSomewhere(Lost { place: self.lines.number, cpu: None, events }))
-            }
+            bpftrace::Read::Lost(events) => Some(Step::LostSomewhere(Lost {
+                place: self.lines.number,
+                cpu: None,
+                events,
+                since: None,
+            })),
             bpftrace::Read::Nothing => None,
         })
     }
@@ -176,6 +185,13 @@ impl Text {
             if parsed.time < before {
                 return Err(Cause::Backwards { before, here: parsed.time, cpu: None });
             }
+        }
+        let cpu = parsed.cpu as usize;
+        if cpu < MOST_CPUS {
+            if cpu >= self.seen.len() {
+                self.seen.resize(cpu + 1, None);
+            }
+            self.seen[cpu] = Some(parsed.time);
         }
         let wanted = match want {
             Want::Event => true,
@@ -227,7 +243,9 @@ impl Text {
         if self.format != Format::PerfScript
             && let Some(lost) = lost(trimmed)?
         {
-            return Ok(Some(Step::Lost(Lost { place, ..lost })));
+            // Everything up to the last event of this CPU was seen.
+            let since = lost.cpu.and_then(|cpu| self.seen.get(cpu as usize).copied().flatten());
+            return Ok(Some(Step::Lost(Lost { place, since, ..lost })));
         }
         if let Some(lost) = lost_by_perf(trimmed)
             && self.format == Format::PerfScript
@@ -328,12 +346,17 @@ fn header(line: &[u8], source: &mut Source) -> Result<Option<Lost>, Cause> {
         source.cpus = cpus.trim().parse().ok();
         // What is not in the buffer any more was overwritten.
         let missing = written.saturating_sub(inside);
-        return Ok((missing > 0).then_some(Lost { place: 0, cpu: None, events: Some(missing) }));
+        return Ok((missing > 0).then_some(Lost {
+            place: 0,
+            cpu: None,
+            events: Some(missing),
+            since: None,
+        }));
     }
     if let Some(rest) = text.strip_prefix("##### CPU ") {
         // Only printed after an overrun: before this line, events of this CPU are gone.
         let cpu = rest.split(' ').next().and_then(|cpu| cpu.parse().ok());
-        return Ok(Some(Lost { place: 0, cpu, events: None }));
+        return Ok(Some(Lost { place: 0, cpu, events: None, since: None }));
     }
     if let Some(rest) = text.strip_prefix("# os release :") {
         source.kernel = Some(rest.trim().to_owned());
@@ -362,7 +385,7 @@ fn lost(line: &[u8]) -> Result<Option<Lost>, Cause> {
         "" => None,
         count => Some(count.parse().map_err(|_| bad("number of events", count))?),
     };
-    Ok(Some(Lost { place: 0, cpu: Some(cpu), events }))
+    Ok(Some(Lost { place: 0, cpu: Some(cpu), events, since: None }))
 }
 
 /// `comm 12 [001] 5.000000: PERF_RECORD_LOST lost 23`.
@@ -370,5 +393,5 @@ fn lost_by_perf(line: &[u8]) -> Option<Lost> {
     let at = memchr::memmem::find(line, b"PERF_RECORD_LOST")?;
     let rest = str::from_utf8(&line[at..]).ok()?;
     let events = rest.split(' ').find_map(|word| word.parse().ok());
-    Some(Lost { place: 0, cpu: None, events })
+    Some(Lost { place: 0, cpu: None, events, since: None })
 }

@@ -253,6 +253,30 @@ fn lost_events_in_text() {
 }
 
 #[test]
+fn since_when_events_are_missing() {
+    let text = |middle: &str| {
+        let other = line("1.000002", "b").replace("[001]", "[000]");
+        format!("{HEADER}{}{other}{middle}{}", line("1.000001", "a"), line("1.000003", "c"))
+    };
+    for (middle, since) in [
+        ("CPU:1 [LOST 5 EVENTS]\n", Some(1_000_001_000)),
+        ("CPU:0 [LOST 5 EVENTS]\n", Some(1_000_002_000)),
+        ("CPU:7 [LOST 5 EVENTS]\n", None),
+        ("##### CPU 1 buffer started ####\n", None),
+    ] {
+        let input = Cursor::new(text(middle));
+        let mut reader = Reader::new("x", input, &Wanted::everything()).expect("ftrace");
+        let mut found = Vec::new();
+        while let Some(item) = reader.next().expect("readable") {
+            if let Item::Lost(lost) = item {
+                found.push(lost.since);
+            }
+        }
+        assert_eq!(found, [since], "{middle}");
+    }
+}
+
+#[test]
 fn lost_events_in_pages() {
     const MISSED: u64 = 1 << 31;
     const COUNTED: u64 = 1 << 30;

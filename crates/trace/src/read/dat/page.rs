@@ -58,6 +58,8 @@ pub(super) struct Stream {
     record: std::ops::Range<usize>,
     /// Events are missing before the current one; how many, if it is known.
     pub(super) lost: Option<Option<u64>>,
+    /// Up to when nothing is missing before this loss.
+    pub(super) whole_until: Option<u64>,
 }
 
 impl Stream {
@@ -76,6 +78,7 @@ impl Stream {
             time: 0,
             record: 0..0,
             lost: None,
+            whole_until: None,
         }
     }
 
@@ -236,6 +239,9 @@ impl Stream {
         self.end = data + used;
         if commit & MISSED != 0 {
             let counted = commit & MISSED_COUNTED != 0;
+            if self.lost.is_none() {
+                self.whole_until = (self.time > 0).then_some(self.time);
+            }
             let count = counted.then(|| long_at(&self.page, self.end)).flatten();
             let before = self.lost.take().flatten();
             self.lost = Some(match (before, count) {
