@@ -9,6 +9,9 @@ use super::{Cause, Format, Item, Lost, Place, Source, TimeUnit, bpftrace};
 /// More than any machine has; of others it is not remembered when they were seen.
 const MOST_CPUS: usize = 1 << 16;
 
+/// Events whose text begins with who printed.
+const PRINTERS: [&[u8]; 3] = [b"print", b"bprint", b"bputs"];
+
 /// Reads text, line by line.
 pub(super) struct Text {
     lines: Lines,
@@ -169,6 +172,12 @@ impl Text {
             return Ok(None);
         }
         if want == Want::IfPrinted && self.losses.is_empty() {
+            // Most lines are told by the first letter of their body.
+            let first = bytes[columns.body..].iter().find(|byte| **byte != b' ');
+            let named = PRINTERS.contains(&&bytes[columns.name.clone()]);
+            if !named && !first.is_some_and(|first| self.names.printed_begins_with(*first)) {
+                return Ok(None);
+            }
             let word = printed_word(bytes, &columns.name, columns.body);
             if !self.names.printed(&bytes[word]) {
                 return Ok(None);
@@ -297,7 +306,7 @@ fn printed_word(line: &[u8], name: &std::ops::Range<usize>, body: usize) -> std:
         line[from..].iter().position(|byte| *byte != b' ').map_or(line.len(), |at| from + at)
     };
     let mut start = start_of(body.min(line.len()));
-    if [b"print".as_slice(), b"bprint", b"bputs"].contains(&&line[name.clone()])
+    if PRINTERS.contains(&&line[name.clone()])
         && let Some(end) = memchr::memmem::find(&line[start..], b": ")
     {
         start = start_of(start + end + 1);
