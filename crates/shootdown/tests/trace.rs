@@ -202,3 +202,64 @@ fn probes() {
     assert_eq!(value["schema"], "shootdown.probes/1");
     assert_eq!(value["tools"].as_array().unwrap().len(), 4);
 }
+
+/// Where traces can be made here, nothing of ours is left behind; elsewhere the message
+/// says what is missing.
+#[cfg(target_os = "linux")]
+#[test]
+fn recording_leaves_nothing_behind() {
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+
+    let tracing = Path::new("/sys/kernel/tracing");
+    for interrupted in [false, true] {
+        let file = scratch("recorded.trace");
+        let command: &[&str] = if interrupted { &["sleep", "60"] } else { &["true"] };
+        let record = Command::new(env!("CARGO_BIN_EXE_shootdown"))
+            .args(["record", "--buffer", "256", "-o", file.to_str().unwrap(), "--"])
+            .args(command)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let instance = tracing.join(format!("instances/shootdown_{}", record.id()));
+        let on =
+            || fs::read_to_string(instance.join("tracing_on")).is_ok_and(|on| on.trim() == "1");
+        let since = Instant::now();
+        while interrupted && !on() && since.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(20));
+            if !tracing.join("instances").is_dir() {
+                break;
+            }
+        }
+        if interrupted {
+            let kill = Command::new("kill").args(["-TERM", &record.id().to_string()]).status();
+            assert!(kill.is_ok());
+        }
+        let output = record.wait_with_output().unwrap();
+        assert!(!instance.exists(), "{} is left", instance.display());
+        let probes = fs::read_to_string(tracing.join("dynamic_events")).unwrap_or_default();
+        assert!(!probes.contains(&format!("shootdown_{}/", output_id(&instance))), "{probes}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(2) => assert!(
+                said.contains("/sys/kernel/tracing") || said.contains("before 5.0"),
+                "{said}"
+            ),
+            code => {
+                assert!(matches!(code, Some(0 | 3)), "{code:?} {said}");
+                let said = stdout(&output);
+                assert!(said.contains("next: shootdown trace"), "{said}");
+                assert_eq!(said.contains("was interrupted"), interrupted, "{said}");
+                let read = shootdown(&["trace", file.to_str().unwrap()]);
+                assert!(matches!(read.status.code(), Some(0 | 3)), "{}", stdout(&read));
+            }
+        }
+    }
+}
+
+/// The number in the name of an instance.
+#[cfg(target_os = "linux")]
+fn output_id(instance: &Path) -> String {
+    instance.to_string_lossy().rsplit('_').next().unwrap_or_default().to_owned()
+}

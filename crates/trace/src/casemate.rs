@@ -197,7 +197,9 @@ impl Log {
     }
 
     fn write(&mut self, address: u64, value: u64, line: u64) {
-        let Some(root) = self.owner.get(&(address & !PAGE)).copied() else { return };
+        // A table that no hint gives to another is a root, or becomes one.
+        let page = address & !PAGE;
+        let root = self.owner.get(&page).copied().unwrap_or(page);
         let valid = value & 1 == 1;
         let live = self.roots.contains_key(&root);
         if valid && live {

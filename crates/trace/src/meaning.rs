@@ -340,10 +340,14 @@ fn leaf(value: u64, level: u64) -> Option<Leaf> {
         .then(|| Leaf { pfn: (value & FRAME) >> 12, frames: 1 << (9 * (level - 1)) })
 }
 
+/// Where guest memory is; of no size if some of it goes away.
 fn slot(gpa: u64, hva: u64, size: u64) -> Option<Kind> {
+    if size == 0 {
+        return Some(Kind::Slot { gfn: gpa >> 12, range: VirtRange::EMPTY });
+    }
     let end = hva.checked_add(size)?;
     let range = VirtRange::new(VirtAddr::new(hva), VirtAddr::new(end))?;
-    (!range.is_empty()).then_some(Kind::Slot { gfn: gpa >> 12, range })
+    Some(Kind::Slot { gfn: gpa >> 12, range })
 }
 
 fn device(raw: &RawEvent<'_>, make: impl Fn(VirtAddr, u64) -> Kind) -> Option<Kind> {

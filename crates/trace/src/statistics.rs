@@ -106,6 +106,10 @@ impl Statistics {
             }
             _ => {}
         }
+        // The return of a start names no address space.
+        if let (Kind::StartReturned { .. }, Some(refused)) = (event.kind, change.closed) {
+            self.mms.entry(refused.mm).or_default().refused += 1;
+        }
         let Some((mm, _)) = world.mm(event.mm) else { return };
         match event.kind {
             Kind::Start { range, event: why, .. } => {
@@ -147,6 +151,5 @@ impl Statistics {
             }
             _ => {}
         }
-        // A refused start returns without the address space's name.
     }
 }

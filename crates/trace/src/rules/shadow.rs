@@ -5,7 +5,7 @@
 //! is there, and one that is said between the return of a range's start and the entry
 //! of its end was installed while the range was open.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use mmu_protocol::{Obligation, VirtAddr, VirtRange};
 
@@ -18,18 +18,17 @@ use crate::world::{Change, Clock, Open, World};
 /// A leaf and how many entries hold it.
 struct Live {
     installed: Event,
-    frames: u64,
     entries: u32,
 }
 
 #[derive(Default)]
 pub(super) struct Shadow {
-    /// By first frame.
-    live: BTreeMap<u64, Live>,
+    /// By first frame and number of frames: two guests may map the same frames in
+    /// different sizes.
+    live: BTreeMap<(u64, u64), Live>,
     /// A leaf was taken away that nobody was seen to install.
     began_late: bool,
     slots: BTreeMap<u64, VirtRange>,
-    told: HashMap<u64, Event>,
 }
 
 /// Frames of the larger leaves: 2 MiB and 1 GiB.
@@ -49,18 +48,21 @@ impl Check for Shadow {
                     self.install(event, gfn, leaf, world, out);
                 }
             }
-            Kind::Slot { gfn, range } => {
-                self.slots.insert(gfn, range);
-            }
+            // Which one went is not followed; from here on none is known.
+            Kind::Slot { range, .. } if range.is_empty() => self.slots.clear(),
+            Kind::Slot { gfn, range } => drop(self.slots.insert(gfn, range)),
             Kind::Free { pfn, frames } if !self.live.is_empty() => {
                 self.free(event, pfn, frames, world, out);
             }
             // Zaps may be missing from here on: nothing is known to be live.
-            Kind::Lost { .. } => {
-                self.live.clear();
-                self.began_late = true;
-            }
+            Kind::Lost { .. } => self.live.clear(),
             _ => {}
+        }
+    }
+
+    fn finish(&mut self, world: &World, out: &mut Outcomes) {
+        if self.began_late {
+            out.open(Rule::R6, world.guest(), Lack::Replay);
         }
     }
 }
@@ -68,26 +70,16 @@ impl Check for Shadow {
 impl Shadow {
     fn change(&mut self, event: &Event, old: Option<Leaf>, new: Option<Leaf>) {
         if let Some(leaf) = old {
-            match self.live.get_mut(&leaf.pfn) {
-                Some(live) if live.frames == leaf.frames => {
-                    live.entries -= 1;
-                    if live.entries == 0 {
-                        self.live.remove(&leaf.pfn);
-                        self.told.remove(&leaf.pfn);
-                    }
-                }
-                _ => self.began_late = true,
+            let key = (leaf.pfn, leaf.frames);
+            match self.live.get_mut(&key) {
+                Some(live) if live.entries > 1 => live.entries -= 1,
+                Some(_) => drop(self.live.remove(&key)),
+                None => self.began_late = true,
             }
         }
         if let Some(leaf) = new {
-            let live = self.live.entry(leaf.pfn).or_insert(Live {
-                installed: *event,
-                frames: leaf.frames,
-                entries: 0,
-            });
-            // A larger leaf at the same frame: the smaller one is the safe choice.
-            live.frames = live.frames.min(leaf.frames);
-            live.entries += 1;
+            let new = Live { installed: *event, entries: 0 };
+            self.live.entry((leaf.pfn, leaf.frames)).or_insert(new).entries += 1;
         }
     }
 
@@ -98,14 +90,9 @@ impl Shadow {
         }
         // Leaves that begin in the freed frames, and larger ones that begin before: these
         // are aligned to their size.
-        let inside = self.live.range(pfn..pfn + frames).next();
-        let hit = inside.map(|(_, live)| live).or_else(|| {
-            let larger = LARGE.iter().filter_map(|size| {
-                let first = pfn & !(size - 1);
-                self.live.get(&first).filter(|live| first + live.frames > pfn)
-            });
-            larger.into_iter().next()
-        });
+        let inside = self.live.range((pfn, 0)..(pfn + frames, 0)).next();
+        let larger = || LARGE.iter().find_map(|size| self.live.get(&(pfn & !(size - 1), *size)));
+        let hit = inside.map(|(_, live)| live).or_else(larger);
         match hit {
             None => out.held(Rule::R6, mm),
             Some(live) => out.found(Finding {

@@ -11,7 +11,7 @@ use shootdown_trace::read::Reader;
 fn log(steps: &[&str]) -> Log {
     let mut text = String::from(
         "(mem-init 1 0 1000 1000)\n(mem-init 2 0 2000 1000)\n(mem-init 3 0 3000 1000)\n\
-         (hint 4 0 set_owner_root 1000 1000)\n(hint 5 0 set_owner_root 2000 1000)\n\
+         (hint 4 0 set_root_lock 1000 9000)\n(hint 5 0 set_owner_root 2000 1000)\n\
          (hint 6 0 set_owner_root 3000 1000)\n(mem-write 7 0 plain 1000 2003)\n\
          (sysreg-write 8 0 vttbr_el2 1000)\n",
     );

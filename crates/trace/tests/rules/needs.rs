@@ -1,7 +1,7 @@
 //! What a rule needs before it accuses, on runs made by hand.
 
 use mmu_protocol::{Event as RangeEvent, MmId, Obligation, PageSize, VirtAddr, VirtRange};
-use shootdown_trace::event::{At, Entry, Event, Kind, Outside, Tag};
+use shootdown_trace::event::{At, Entry, Event, Kind, Leaf, Outside, Tag};
 use shootdown_trace::finding::Lack;
 use shootdown_trace::monitor::{Report, Verdict};
 use shootdown_trace::rules::Rule;
@@ -269,4 +269,42 @@ fn devices() {
     assert_eq!(found(&just, Rule::D3), NOTHING, "it forgot before the lock was dropped");
     let used = cow(Run::begun().and(2, fill)).end(1, false).and(2, used).check();
     assert_eq!(found(&used, Rule::D3), (2, vec![None, None]), "kept, and used");
+}
+
+#[test]
+fn a_hypervisors_leaves() {
+    let leaf = |pfn, frames| Some(Leaf { pfn, frames });
+    let change = |old, new| Kind::Shadow { gfn: 0x200, space: 0, old, new };
+    let early = Run::begun().and(2, change(None, leaf(10, 1))).free(1, 10).check();
+    assert_eq!(found(&early, Rule::R6), sure());
+    let gone = Run::begun().and(2, change(None, leaf(10, 1))).and(2, change(leaf(10, 1), None));
+    assert_eq!(found(&gone.free(1, 10).check(), Rule::R6), NOTHING);
+    // In the middle of a 2 MiB leaf, and a small leaf in the middle of what is freed.
+    let large = Run::begun().and(2, change(None, leaf(512, 512))).free(1, 700).check();
+    assert_eq!(found(&large, Rule::R6), sure());
+    let many = Kind::Free { pfn: 8, frames: 8 };
+    let small = Run::begun().and(2, change(None, leaf(10, 1))).and(1, many).check();
+    assert_eq!(found(&small, Rule::R6), sure());
+    // Two guests map it in different sizes; both have to let go.
+    let both =
+        || Run::begun().and(2, change(None, leaf(512, 512))).and(2, change(None, leaf(512, 1)));
+    let one = both().and(2, change(leaf(512, 512), None)).free(1, 512).check();
+    assert_eq!(found(&one, Rule::R6), sure());
+    let none = both().and(2, change(leaf(512, 512), None)).and(2, change(leaf(512, 1), None));
+    assert_eq!(found(&none.free(1, 512).check(), Rule::R6), NOTHING);
+    // Installed before the recording began: a pass says less.
+    let late = Run::begun().and(2, change(leaf(9, 1), None)).and(2, change(None, leaf(10, 1)));
+    let late = late.free(1, 11).check();
+    assert_eq!(row(&late, Rule::R6).open[..], [(Lack::Replay, 1)]);
+    // A leaf in an open range, with its slot.
+    let slot = Kind::Slot { gfn: 0x200, range: RANGE };
+    let install = Run::begun().and(1, slot).start(1).and(2, change(None, leaf(10, 1))).check();
+    assert_eq!(found(&install, Rule::R7), sure());
+    let begun = Kind::Start { range: RANGE, event: None, blockable: Some(true) };
+    let before = Run::begun().and(1, slot).and(1, begun).and(2, change(None, leaf(10, 1))).check();
+    assert_eq!(found(&before, Rule::R7), NOTHING, "the start has not returned");
+    let after = Run::begun().and(1, slot).start(1).end(1, false).and(2, change(None, leaf(10, 1)));
+    assert_eq!(found(&after.check(), Rule::R7), NOTHING);
+    let unknown = Run::begun().start(1).and(2, change(None, leaf(10, 1))).check();
+    assert_eq!(row(&unknown, Rule::R7).verdict, Verdict::NotChecked { why: Lack::Slots });
 }
