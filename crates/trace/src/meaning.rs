@@ -127,11 +127,11 @@ impl Meaning {
                         self.learn(era, By::Function(its));
                     }
                 }
-                (How::Entry { .. } | How::Return { .. }, None) if probe.name == "mn_end" => {
-                    // Looks like either; one argument tells.
-                    if raw.number("only_end").is_some() {
-                        self.learn(&era::ERAS[0], By::Field("only_end"));
-                    }
+                // Looks like either; one argument tells.
+                (How::Entry { .. } | How::Return { .. }, None)
+                    if probe.name == "mn_end" && raw.number("only_end").is_some() =>
+                {
+                    self.learn(&era::ERAS[0], By::Field("only_end"));
                 }
                 (How::Entry { .. }, None) if probe.means == Means::Unmapped => {
                     let field = if raw.number("nr").is_some() { "nr" } else { "compound" };

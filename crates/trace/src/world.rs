@@ -215,10 +215,10 @@ impl World {
             Kind::ShadowTold => {
                 let thread = self.threads.get(&event.at.thread);
                 let told = thread.and_then(|thread| thread.open.last());
-                if let Some(open) = told.filter(|open| open.returned.is_none()) {
-                    if !self.hypervised.contains(&open.mm) {
-                        self.hypervised.push(open.mm);
-                    }
+                if let Some(open) = told.filter(|open| open.returned.is_none())
+                    && !self.hypervised.contains(&open.mm)
+                {
+                    self.hypervised.push(open.mm);
                 }
             }
             Kind::Outside(_) if !event.at.interrupt => {

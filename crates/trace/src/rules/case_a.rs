@@ -178,10 +178,10 @@ impl CaseA {
         let told = Told { by: *event, steps };
         if certain {
             self.last.insert(thread, (mm, range, told));
-            if let Some(table) = self.tables.get_mut(&thread).filter(|table| table.mm == mm) {
-                if matches!(table.place, Place::Within(place) if range.overlaps(place)) {
-                    table.told = Some(told);
-                }
+            if let Some(table) = self.tables.get_mut(&thread).filter(|table| table.mm == mm)
+                && matches!(table.place, Place::Within(place) if range.overlaps(place))
+            {
+                table.told = Some(told);
             }
         }
         let Some(untold) = self.untold.get_mut(&mm) else { return };

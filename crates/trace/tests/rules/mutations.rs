@@ -84,10 +84,10 @@ fn of_cow(events: &[Event]) -> Vec<Change> {
                 cleared.insert(thread, (addr, None));
             }
             Kind::Invalidate { range } => {
-                if let Some((addr, at)) = cleared.get_mut(&thread) {
-                    if range.contains(*addr) {
-                        *at = Some(place);
-                    }
+                if let Some((addr, at)) = cleared.get_mut(&thread)
+                    && range.contains(*addr)
+                {
+                    *at = Some(place);
                 }
             }
             Kind::MapNew { addr, .. } => {

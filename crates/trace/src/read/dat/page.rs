@@ -317,6 +317,7 @@ mod tests {
         }
 
         /// Time and record of each event, and losses before it.
+        #[expect(clippy::type_complexity, reason = "read once, below")]
         fn read(&self) -> Result<Vec<(u64, Vec<u8>, Option<Option<u64>>)>, String> {
             let mut file = tempfile::tempfile().expect("a temporary file");
             file.write_all(&self.bytes).expect("room");
