@@ -128,8 +128,8 @@ impl Meaning {
                     }
                 }
                 // Looks like either; one argument tells.
-                (How::Entry { .. } | How::Return { .. }, None)
-                    if probe.name == "mn_end" && raw.number("only_end").is_some() =>
+                (How::Entry { .. }, None)
+                    if probe.means == Means::End && raw.number("only_end").is_some() =>
                 {
                     self.learn(&era::ERAS[0], By::Field("only_end"));
                 }
