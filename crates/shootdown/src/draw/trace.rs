@@ -107,7 +107,8 @@ fn side_by_side(checked: &Checked, log: &Log, paint: Paint) -> String {
         let casemate = match (theirs, log.overlap()) {
             (Some(said), Some(of)) if of == question => format!("refused: {said}"),
             // It stops at the first thing that it refuses.
-            _ => "nothing".to_owned(),
+            (Some(_), _) => "did not come to it".to_owned(),
+            (None, _) => "accepted".to_owned(),
         };
         out.push_str(&format!("  {name}  here: {ours}; casemate: {casemate}\n"));
     }
