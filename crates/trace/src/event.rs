@@ -203,6 +203,8 @@ pub enum Kind {
     Lost {
         /// How many, if the tracer knows.
         events: Option<u64>,
+        /// Since when; `None`: perhaps since the beginning.
+        since: Option<u64>,
     },
 }
 
@@ -380,8 +382,8 @@ impl fmt::Display for Kind {
             Kind::Outside(Outside::Marker) => f.write_str("system call: writes a trace marker"),
             Kind::Outside(Outside::GuestFault) => f.write_str("the guest faults"),
             Kind::Outside(Outside::Scan) => f.write_str("a scan begins"),
-            Kind::Lost { events: Some(count) } => write!(f, "{count} events were lost"),
-            Kind::Lost { events: None } => f.write_str("events were lost"),
+            Kind::Lost { events: Some(count), .. } => write!(f, "{count} events were lost"),
+            Kind::Lost { events: None, .. } => f.write_str("events were lost"),
         }
     }
 }

@@ -85,7 +85,7 @@ impl Meaning {
             preempt_depth: None,
             interrupt: true,
         };
-        Event { at, mm: None, kind: Kind::Lost { events: lost.events } }
+        Event { at, mm: None, kind: Kind::Lost { events: lost.events, since: lost.since } }
     }
 
     /// What an event means; `None` if nothing.

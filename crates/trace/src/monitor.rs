@@ -183,7 +183,7 @@ impl Monitor {
     }
 
     fn row(&self, rule: Rule, mm: Option<MmId>, tally: Tally) -> Row {
-        let Tally { checks, coarse, violations, suspicions, open, mut findings } = tally;
+        let Tally { checks, coarse, violations, suspicions, open, mut findings, .. } = tally;
         findings.sort_by_key(|finding| finding.lacks.is_some());
         let verdict = if violations > 0 {
             Verdict::Violation { violations, checks }

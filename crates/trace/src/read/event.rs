@@ -24,6 +24,13 @@ pub struct Lost {
     pub cpu: Option<u32>,
     /// How many, if the tracer knows.
     pub events: Option<u64>,
+    /// Up to when everything is known: the last event before the gap. `None`: it may
+    /// reach back to the beginning.
+    ///
+    /// Tracers tell of a loss when the next event of that CPU comes. Until then events
+    /// of other CPUs were delivered as if nothing was missing: whatever was concluded
+    /// from what did *not* happen since this time has to be taken back.
+    pub since: Option<u64>,
 }
 
 /// One line or record, before anybody knows what it means.
@@ -177,5 +184,27 @@ impl Flags {
             soft_irq: b"Hs".contains(&interrupt),
             preempt_depth,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_is_the_same_in_text_and_in_records() {
+        for (text, flags, preempt) in [
+            ("d..2.", IRQS_OFF, 2),
+            ("b.s13", BH_OFF | SOFT_IRQ, 0x31),
+            ("DNH.1", IRQS_OFF | BH_OFF | HARD_IRQ | SOFT_IRQ | 0x24, 0x10),
+            (".nzf.", NMI | 0x04, 0x0f),
+            ("....", 0, 0),
+        ] {
+            let text_flags = Flags::from_text(text.as_bytes()).expect(text);
+            assert_eq!(text_flags, Flags::from_record(flags, preempt), "{text}");
+        }
+        for text in ["", "d..", "d..x.", "q..1.", "d.q1.", "d..1...", "4.790775"] {
+            assert_eq!(Flags::from_text(text.as_bytes()), None, "{text}");
+        }
     }
 }

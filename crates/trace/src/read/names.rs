@@ -8,6 +8,8 @@ pub(super) struct Names {
     all: bool,
     events: Table,
     printed: Table,
+    /// First letters of what is wanted if it was printed.
+    letters: [bool; 256],
 }
 
 /// What a line is wanted as.
@@ -48,10 +50,15 @@ impl Table {
 
 impl Names {
     pub(super) fn new(wanted: &Wanted) -> Names {
+        let mut letters = [false; 256];
+        for first in wanted.printed.iter().filter_map(|word| word.bytes().next()) {
+            letters[usize::from(first)] = true;
+        }
         Names {
             all: wanted.all,
             events: Table::new(wanted.events.iter()),
             printed: Table::new(wanted.printed.iter()),
+            letters,
         }
     }
 
@@ -63,6 +70,10 @@ impl Names {
         } else {
             Want::IfPrinted
         }
+    }
+
+    pub(super) fn printed_begins_with(&self, letter: u8) -> bool {
+        self.letters[usize::from(letter)]
     }
 
     pub(super) fn printed(&self, word: &[u8]) -> bool {

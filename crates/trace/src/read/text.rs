@@ -6,6 +6,12 @@ use super::names::{Names, Want};
 use super::window::Window;
 use super::{Cause, Format, Item, Lost, Place, Source, TimeUnit, bpftrace};
 
+/// More than any machine has; of others it is not remembered when they were seen.
+const MOST_CPUS: usize = 1 << 16;
+
+/// Events whose text begins with who printed.
+const PRINTERS: [&[u8]; 3] = [b"print", b"bprint", b"bputs"];
+
 /// Reads text, line by line.
 pub(super) struct Text {
     lines: Lines,
@@ -17,6 +23,8 @@ pub(super) struct Text {
     /// Losses to be told with the time of the next line.
     losses: Vec<Lost>,
     last: Option<u64>,
+    /// The last time of each CPU.
+    seen: Vec<Option<u64>>,
     /// Where the CPU was in the line before.
     hint: usize,
     /// The first line of a recording was seen.
@@ -47,6 +55,7 @@ impl Text {
             window,
             losses: Vec::new(),
             last: None,
+            seen: Vec::new(),
             hint: 0,
             begun: false,
             failed: None,
@@ -143,9 +152,12 @@ impl Text {
                 wanted(&self.names, anew.as_bytes(), &mut parsed)
                     .then_some(Step::Anew(anew, parsed))
             }
-            bpftrace::Read::Lost(events) => {
-                Some(Step::LostSomewhere(Lost { place: self.lines.number, cpu: None, events }))
-            }
+            bpftrace::Read::Lost(events) => Some(Step::LostSomewhere(Lost {
+                place: self.lines.number,
+                cpu: None,
+                events,
+                since: None,
+            })),
             bpftrace::Read::Nothing => None,
         })
     }
@@ -160,6 +172,12 @@ impl Text {
             return Ok(None);
         }
         if want == Want::IfPrinted && self.losses.is_empty() {
+            // Most lines are told by the first letter of their body.
+            let first = bytes[columns.body..].iter().find(|byte| **byte != b' ');
+            let named = PRINTERS.contains(&&bytes[columns.name.clone()]);
+            if !named && !first.is_some_and(|first| self.names.printed_begins_with(*first)) {
+                return Ok(None);
+            }
             let word = printed_word(bytes, &columns.name, columns.body);
             if !self.names.printed(&bytes[word]) {
                 return Ok(None);
@@ -177,8 +195,12 @@ impl Text {
                 return Err(Cause::Backwards { before, here: parsed.time, cpu: None });
             }
         }
-        if bytes[parsed.name.clone()] == *b"PERF_RECORD_LOST" {
-            return Ok(None);
+        let cpu = parsed.cpu as usize;
+        if cpu < MOST_CPUS {
+            if cpu >= self.seen.len() {
+                self.seen.resize(cpu + 1, None);
+            }
+            self.seen[cpu] = Some(parsed.time);
         }
         let wanted = match want {
             Want::Event => true,
@@ -222,12 +244,17 @@ impl Text {
                     line: shorten(bytes),
                 });
             }
+            if begins && let Some(cause) = tracer(trimmed) {
+                return Err(cause);
+            }
             return Ok(header(trimmed, source)?.map(|lost| Step::Lost(Lost { place, ..lost })));
         }
         if self.format != Format::PerfScript
             && let Some(lost) = lost(trimmed)?
         {
-            return Ok(Some(Step::Lost(Lost { place, ..lost })));
+            // Everything up to the last event of this CPU was seen.
+            let since = lost.cpu.and_then(|cpu| self.seen.get(cpu as usize).copied().flatten());
+            return Ok(Some(Step::Lost(Lost { place, since, ..lost })));
         }
         if let Some(lost) = lost_by_perf(trimmed)
             && self.format == Format::PerfScript
@@ -236,6 +263,7 @@ impl Text {
         }
         // Stacks, and functions that were traced besides events.
         let stack = trimmed.starts_with(b"=> ")
+            || trimmed.ends_with(b"stack trace>")
             || self.format == Format::PerfScript && bytes.starts_with(b"\t");
         let function = memchr::memmem::find(trimmed, b" <-").is_some();
         if stack || function && self.format != Format::PerfScript {
@@ -278,7 +306,7 @@ fn printed_word(line: &[u8], name: &std::ops::Range<usize>, body: usize) -> std:
         line[from..].iter().position(|byte| *byte != b' ').map_or(line.len(), |at| from + at)
     };
     let mut start = start_of(body.min(line.len()));
-    if [b"print".as_slice(), b"bprint", b"bputs"].contains(&&line[name.clone()])
+    if PRINTERS.contains(&&line[name.clone()])
         && let Some(end) = memchr::memmem::find(&line[start..], b": ")
     {
         start = start_of(start + end + 1);
@@ -300,6 +328,16 @@ fn printed(names: &Names, line: &[u8], parsed: &mut Parsed) -> bool {
     true
 }
 
+/// Tracers whose lines are no events.
+fn tracer(line: &[u8]) -> Option<Cause> {
+    let name = String::from_utf8_lossy(line);
+    let name = name.strip_prefix("# tracer:")?.trim();
+    (!["nop", "function", ""].contains(&name)).then(|| Cause::NotRead {
+        what: format!("the text of tracer {name:.30}"),
+        instead: "record events with tracer nop (echo nop > current_tracer)",
+    })
+}
+
 /// What a comment says of the recording, or of a loss.
 fn header(line: &[u8], source: &mut Source) -> Result<Option<Lost>, Cause> {
     let text = String::from_utf8_lossy(line);
@@ -317,12 +355,17 @@ fn header(line: &[u8], source: &mut Source) -> Result<Option<Lost>, Cause> {
         source.cpus = cpus.trim().parse().ok();
         // What is not in the buffer any more was overwritten.
         let missing = written.saturating_sub(inside);
-        return Ok((missing > 0).then_some(Lost { place: 0, cpu: None, events: Some(missing) }));
+        return Ok((missing > 0).then_some(Lost {
+            place: 0,
+            cpu: None,
+            events: Some(missing),
+            since: None,
+        }));
     }
     if let Some(rest) = text.strip_prefix("##### CPU ") {
         // Only printed after an overrun: before this line, events of this CPU are gone.
         let cpu = rest.split(' ').next().and_then(|cpu| cpu.parse().ok());
-        return Ok(Some(Lost { place: 0, cpu, events: None }));
+        return Ok(Some(Lost { place: 0, cpu, events: None, since: None }));
     }
     if let Some(rest) = text.strip_prefix("# os release :") {
         source.kernel = Some(rest.trim().to_owned());
@@ -351,7 +394,7 @@ fn lost(line: &[u8]) -> Result<Option<Lost>, Cause> {
         "" => None,
         count => Some(count.parse().map_err(|_| bad("number of events", count))?),
     };
-    Ok(Some(Lost { place: 0, cpu: Some(cpu), events }))
+    Ok(Some(Lost { place: 0, cpu: Some(cpu), events, since: None }))
 }
 
 /// `comm 12 [001] 5.000000: PERF_RECORD_LOST lost 23`.
@@ -359,5 +402,5 @@ fn lost_by_perf(line: &[u8]) -> Option<Lost> {
     let at = memchr::memmem::find(line, b"PERF_RECORD_LOST")?;
     let rest = str::from_utf8(&line[at..]).ok()?;
     let events = rest.split(' ').find_map(|word| word.parse().ok());
-    Some(Lost { place: 0, cpu: None, events })
+    Some(Lost { place: 0, cpu: None, events, since: None })
 }

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_loss_stands_before_its_event_or_at_both_ends() {
         let mut window = Window::of(9);
-        let lost = Lost { place: 7, cpu: None, events: Some(3) };
+        let lost = Lost { place: 7, cpu: None, events: Some(3), since: None };
         window.event(b"x", 1, bare(5)).expect("room");
         window.lost(lost, 9);
         window.event(b"x", 8, bare(9)).expect("room");

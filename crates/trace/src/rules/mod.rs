@@ -19,7 +19,7 @@ use std::fmt;
 
 use mmu_protocol::{MmId, Obligation};
 
-use crate::event::{Event, Tag};
+use crate::event::{Event, Kind, Tag};
 use crate::finding::{Finding, Lack};
 use crate::world::{Change, World};
 
@@ -219,12 +219,18 @@ pub struct Tally {
     pub open: BTreeMap<Lack, u64>,
     /// The first of what was found.
     pub findings: Vec<Finding>,
+    /// When each violation was found.
+    violated_at: Vec<u64>,
+    /// When each of the findings was found.
+    found_at: Vec<u64>,
 }
 
 /// Where the rules write down what they find.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     tallies: BTreeMap<(Rule, Option<MmId>), Tally>,
+    /// The time of the event that the rules look at.
+    now: u64,
 }
 
 /// So many findings are kept with their events; more are counted.
@@ -250,15 +256,36 @@ impl Outcomes {
     }
 
     fn found(&mut self, finding: Finding) {
+        let now = self.now;
         let tally = self.tally(finding.rule, finding.mm);
         if finding.lacks.is_none() {
             tally.violations += 1;
+            tally.violated_at.push(now);
         } else {
             tally.suspicions += 1;
         }
         let of_its_kind = |other: &&Finding| other.lacks.is_none() == finding.lacks.is_none();
         if tally.findings.iter().filter(of_its_kind).count() < KEPT {
             tally.findings.push(finding);
+            tally.found_at.push(now);
+        }
+    }
+
+    /// Events have been missing since this time, and only now this is known: what was
+    /// called a violation since then is a suspicion. An invalidation that is not there
+    /// may be one of those that were lost.
+    fn doubt(&mut self, since: u64) {
+        for tally in self.tallies.values_mut() {
+            let before = tally.violated_at.len();
+            tally.violated_at.retain(|found| *found < since);
+            let doubted = (before - tally.violated_at.len()) as u64;
+            tally.violations -= doubted;
+            tally.suspicions += doubted;
+            for (finding, found) in tally.findings.iter_mut().zip(&tally.found_at) {
+                if *found >= since && finding.lacks.is_none() {
+                    finding.lacks = Some(Lack::Lost);
+                }
+            }
         }
     }
 
@@ -306,8 +333,12 @@ impl Rules {
         change: &Change,
         out: &mut Outcomes,
     ) {
+        out.now = event.at.time;
         for rule in self.each() {
             rule.see(event, world, change, out);
+        }
+        if let Kind::Lost { since, .. } = event.kind {
+            out.doubt(since.unwrap_or(0));
         }
     }
 

@@ -253,6 +253,30 @@ fn lost_events_in_text() {
 }
 
 #[test]
+fn since_when_events_are_missing() {
+    let text = |middle: &str| {
+        let other = line("1.000002", "b").replace("[001]", "[000]");
+        format!("{HEADER}{}{other}{middle}{}", line("1.000001", "a"), line("1.000003", "c"))
+    };
+    for (middle, since) in [
+        ("CPU:1 [LOST 5 EVENTS]\n", Some(1_000_001_000)),
+        ("CPU:0 [LOST 5 EVENTS]\n", Some(1_000_002_000)),
+        ("CPU:7 [LOST 5 EVENTS]\n", None),
+        ("##### CPU 1 buffer started ####\n", None),
+    ] {
+        let input = Cursor::new(text(middle));
+        let mut reader = Reader::new("x", input, &Wanted::everything()).expect("ftrace");
+        let mut found = Vec::new();
+        while let Some(item) = reader.next().expect("readable") {
+            if let Item::Lost(lost) = item {
+                found.push(lost.since);
+            }
+        }
+        assert_eq!(found, [since], "{middle}");
+    }
+}
+
+#[test]
 fn lost_events_in_pages() {
     const MISSED: u64 = 1 << 31;
     const COUNTED: u64 = 1 << 30;
@@ -310,4 +334,24 @@ fn what_the_last_digits_stand_for() {
         assert_eq!(event.time, 1_000_001_000);
         assert_eq!(reader.source().unit, Some(TimeUnit::Nanoseconds { resolution }));
     }
+}
+
+#[test]
+fn lines_that_are_no_events() {
+    let stack = "            init-1       (      1) [001] d..2.     1.000002: <stack trace>\n => ptep_clear_flush\n => wp_page_copy\n";
+    let function = "            init-1       (      1) [001] d..2.     1.000002: do_wp_page <-__handle_mm_fault\n";
+    let (a, b) = (line("1.000001", "a"), line("1.000003", "b"));
+    let both = (vec!["a".to_owned(), "b".to_owned()], None);
+    for between in [stack, function, "\n", "# a remark\n"] {
+        assert_eq!(read(format!("{HEADER}{a}{between}{b}")), both, "{between}");
+    }
+    let perf = "  comm  12 [001] 1.000001: kmem:a: pfn=0x1\n\tffffffff81395804 f+0x4 ([kernel])\n\n  comm  12 [001] 1.000002:  1 kmem:b: pfn=0x1\n";
+    assert_eq!(read(perf), both);
+    let report = format!("version = 7\nCPU 1 is empty\ncpus=2\n{a}{b}");
+    assert_eq!(read(report), both);
+    fails(
+        "# tracer: function_graph\n#\n 1)   0.541 us    |  do_wp_page();\n",
+        0,
+        "x:1: the text of tracer function_graph, which is not read; record events with tracer nop",
+    );
 }

@@ -4,6 +4,7 @@
 mod casemate;
 mod counts;
 mod damaged;
+mod lost;
 mod mutations;
 mod needs;
 

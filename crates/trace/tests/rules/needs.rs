@@ -232,7 +232,7 @@ fn clears_outside_of_a_range_are_only_suspicious() {
 /// Whatever depends on what was lost begins anew.
 #[test]
 fn lost_events() {
-    let lost = Kind::Lost { events: Some(3) };
+    let lost = Kind::Lost { events: Some(3), since: None };
     let end = Run::begun().start(1).and(0, lost).end(1, false).check();
     assert_eq!(found(&end, Rule::R1), suspicious(Lack::Lost), "its start may be among them");
     let map = Run::begun().start(1).clear(1, 10).and(0, lost).map(1, 11).check();

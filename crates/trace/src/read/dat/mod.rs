@@ -121,7 +121,8 @@ impl TraceDat {
             let Some(&Reverse((_, stream))) = self.heads.peek() else { return Ok(None) };
             if let Some(events) = self.streams[stream].lost.take() {
                 let cpu = Some(self.streams[stream].extent.cpu);
-                return Ok(Some(Item::Lost(Lost { place: self.records + 1, cpu, events })));
+                let since = self.streams[stream].whole_until;
+                return Ok(Some(Item::Lost(Lost { place: self.records + 1, cpu, events, since })));
             }
             self.heads.pop();
             self.delivered = Some(stream);

@@ -58,6 +58,8 @@ pub(super) struct Stream {
     record: std::ops::Range<usize>,
     /// Events are missing before the current one; how many, if it is known.
     pub(super) lost: Option<Option<u64>>,
+    /// Up to when nothing is missing before this loss.
+    pub(super) whole_until: Option<u64>,
 }
 
 impl Stream {
@@ -76,6 +78,7 @@ impl Stream {
             time: 0,
             record: 0..0,
             lost: None,
+            whole_until: None,
         }
     }
 
@@ -236,6 +239,9 @@ impl Stream {
         self.end = data + used;
         if commit & MISSED != 0 {
             let counted = commit & MISSED_COUNTED != 0;
+            if self.lost.is_none() {
+                self.whole_until = (self.time > 0).then_some(self.time);
+            }
             let count = counted.then(|| long_at(&self.page, self.end)).flatten();
             let before = self.lost.take().flatten();
             self.lost = Some(match (before, count) {
@@ -254,5 +260,173 @@ impl Stream {
             self.time = time;
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const PAGE: usize = 256;
+
+    /// Writes pages as a kernel of either byte order and size of `long` would.
+    struct Pages {
+        bytes: Vec<u8>,
+        layout: Layout,
+        start: usize,
+    }
+
+    impl Pages {
+        fn new(big_endian: bool, long: usize) -> Pages {
+            let layout = Layout { numbers: Numbers { big_endian }, long };
+            Pages { bytes: Vec::new(), layout, start: 0 }
+        }
+
+        fn word(&mut self, word: u32) {
+            let big = self.layout.numbers.big_endian;
+            self.bytes.extend(if big { word.to_be_bytes() } else { word.to_le_bytes() });
+        }
+
+        fn page(&mut self, time: u64) {
+            self.start = self.bytes.len();
+            let big = self.layout.numbers.big_endian;
+            self.bytes.extend(if big { time.to_be_bytes() } else { time.to_le_bytes() });
+            self.bytes.extend(vec![0; self.layout.long]);
+        }
+
+        fn event(&mut self, kind: u32, delta: u32) {
+            let head =
+                if self.layout.numbers.big_endian { kind << 27 | delta } else { kind | delta << 5 };
+            self.word(head);
+        }
+
+        /// Ends the page: how much is in use, flags, and a number of lost events.
+        fn end(&mut self, flags: u64, lost: Option<u64>) {
+            let (long, big) = (self.layout.long, self.layout.numbers.big_endian);
+            let used = (self.bytes.len() - self.start - 8 - long) as u64;
+            let number = |number: u64| {
+                let bytes = if big { number.to_be_bytes() } else { number.to_le_bytes() };
+                if big { bytes[8 - long..].to_vec() } else { bytes[..long].to_vec() }
+            };
+            let at = self.start + 8;
+            self.bytes.splice(at..at + long, number(used | flags));
+            self.bytes.extend(lost.map(number).unwrap_or_default());
+            self.bytes.resize(self.start + PAGE, 0xee);
+        }
+
+        /// Time and record of each event, and losses before it.
+        #[expect(clippy::type_complexity, reason = "read once, below")]
+        fn read(&self) -> Result<Vec<(u64, Vec<u8>, Option<Option<u64>>)>, String> {
+            let mut file = tempfile::tempfile().expect("a temporary file");
+            file.write_all(&self.bytes).expect("room");
+            let mut storage = Storage::new(file).expect("a file");
+            storage.numbers = self.layout.numbers;
+            let size = self.bytes.len() as u64;
+            let extent = Extent { cpu: 3, at: 0, size, page: PAGE, packed: false };
+            let mut stream = Stream::new(extent, self.layout);
+            let mut events = Vec::new();
+            while stream.advance(&mut storage).map_err(|(_, cause)| cause.to_string())? {
+                events.push((stream.time, stream.record().to_vec(), stream.lost.take()));
+            }
+            Ok(events)
+        }
+    }
+
+    #[test]
+    fn every_kind_of_event_in_every_byte_order() {
+        for (big, long) in [(false, 8), (true, 8), (false, 4), (true, 4)] {
+            let mut pages = Pages::new(big, long);
+            pages.page(1000);
+            pages.event(2, 5);
+            pages.bytes.extend(b"eight by");
+            pages.event(TIME_EXTEND, 7);
+            pages.word(1);
+            // Taken back: skipped, its time counts.
+            pages.event(PADDING, 3);
+            pages.word(8);
+            pages.bytes.extend(b"gone");
+            // Longer than a type can say: the length is behind it, itself included.
+            pages.event(0, 2);
+            pages.word(4 + 6);
+            pages.bytes.extend(b"length??");
+            pages.event(TIME_STAMP, 9);
+            pages.word(2);
+            pages.event(1, 0);
+            pages.bytes.extend(b"last");
+            pages.event(PADDING, 0);
+            pages.word(0xffff_ffff);
+            pages.end(0, None);
+            pages.page(1 << 30);
+            pages.end(0, None);
+            pages.page(1 << 31);
+            pages.event(1, 1);
+            pages.bytes.extend(b"next");
+            pages.end(MISSED, None);
+            pages.page(1 << 32);
+            pages.event(1, 0);
+            pages.bytes.extend(b"more");
+            pages.end(MISSED | MISSED_COUNTED, Some(77));
+            let found = pages.read().expect("right");
+            let extended = 1005 + (1 << 27) + 7 + 3 + 2;
+            let expected = [
+                (1005, b"eight by".to_vec(), None),
+                (extended, b"length".to_vec(), None),
+                ((2 << 27) + 9, b"last".to_vec(), None),
+                ((1 << 31) + 1, b"next".to_vec(), Some(None)),
+                (1 << 32, b"more".to_vec(), Some(Some(77))),
+            ];
+            assert_eq!(found, expected, "big endian: {big}, long: {long}");
+        }
+    }
+
+    #[test]
+    fn a_stamp_keeps_the_bits_that_it_has_not() {
+        let mut pages = Pages::new(false, 8);
+        let high = 0b10110 << STAMP_BITS;
+        pages.page(high + 100);
+        pages.event(TIME_STAMP, 50);
+        pages.word(1);
+        pages.event(1, 1);
+        pages.bytes.extend(b"data");
+        pages.end(0, None);
+        assert_eq!(pages.read().expect("right")[0].0, high + (1 << 27) + 51);
+    }
+
+    #[test]
+    fn pages_that_contradict_themselves() {
+        type Wrong = (&'static str, fn(&mut Pages));
+        let wrong: [Wrong; 5] = [
+            ("reaches over the end", |pages| pages.event(28, 0)),
+            ("has no length", |pages| {
+                pages.event(0, 0);
+                pages.word(3);
+            }),
+            ("taken back has no length", |pages| {
+                pages.event(PADDING, 1);
+                pages.word(0);
+            }),
+            ("reaches over the end", |pages| {
+                pages.event(0, 0);
+                pages.word(u32::MAX);
+            }),
+            ("goes back", |pages| {
+                pages.event(1, 0);
+                pages.bytes.extend(b"data");
+                pages.end(0, None);
+                pages.page(99);
+                pages.event(1, 0);
+                pages.bytes.extend(b"data");
+            }),
+        ];
+        for (says, write) in wrong {
+            let mut pages = Pages::new(false, 8);
+            pages.page(100);
+            write(&mut pages);
+            pages.end(0, None);
+            let message = pages.read().expect_err(says);
+            assert!(message.contains(says), "{message}");
+        }
     }
 }

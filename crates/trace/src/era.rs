@@ -4,12 +4,12 @@
 //! stands in one table; recognising a probe, printing its definition and saying what
 //! is missing all read it.
 
-mod v6_1;
-mod v6_12;
+mod table;
 
 use mmu_protocol::Profile;
 
 use crate::event::Tag;
+use table::{V6_1, V6_12};
 
 /// Kernels in which the same probes mean the same.
 #[derive(Debug)]
@@ -189,31 +189,6 @@ impl Means {
     }
 }
 
-const fn entry(
-    (name, also): (&'static str, &'static str),
-    need: Need,
-    means: Means,
-    function: &'static str,
-    arguments: &'static str,
-    bpftrace: &'static str,
-) -> Probe {
-    Probe { name, also, how: How::Entry { function, arguments, bpftrace }, means, need }
-}
-
-const fn point(
-    name: &'static str,
-    need: Need,
-    means: Means,
-    system: &'static str,
-    bpftrace: &'static str,
-) -> Probe {
-    Probe { name, also: "", how: How::Tracepoint { system, bpftrace }, means, need }
-}
-
-const fn printed(name: &'static str, means: Means) -> Probe {
-    Probe { name, also: "", how: How::Printed, means, need: Need::Device }
-}
-
 /// The eras, oldest first.
 pub static ERAS: [Era; 2] = [
     Era {
@@ -223,7 +198,7 @@ pub static ERAS: [Era; 2] = [
         last: Some((6, 5)),
         recorded: &["6.1.192"],
         profile: Profile::V6_1,
-        probes: &v6_1::PROBES,
+        probes: &V6_1,
     },
     Era {
         read: "v6.12.117",
@@ -231,7 +206,7 @@ pub static ERAS: [Era; 2] = [
         last: None,
         recorded: &["6.12.107", "7.2.13"],
         profile: Profile::V6_12,
-        probes: &v6_12::PROBES,
+        probes: &V6_12,
     },
 ];
 
