@@ -140,7 +140,7 @@ pub fn text(pair: Pair, kernel: &str) -> Option<String> {
         }
         // What the second needs beside the page is its own.
         for name in ["b", "k", "Fk"] {
-            if words(&line).any(|word| word == name) && one.thread.0 != "" {
+            if words(&line).any(|word| word == name) && !one.thread.0.is_empty() {
                 let new = format!("{name}2");
                 line = renamed(&line, name, &new);
                 parameters = renamed(&parameters, name, &new);

@@ -9,11 +9,11 @@
 // Tells at range_end. An entry that is read-only and clean already is left
 // alone, and so are the CPUs. Behind the flush the references are counted: who has
 // one may write past all entries, and a walk without locks that takes one later
-// finds the entry changed. The empty value is "busy".
+// finds the entry changed. The empty value is "busy", or that another page is mapped.
 __from("v6.1.192", "mm/ksm.c", write_protect_page)
 __from("v6.1.192", "mm/pgtable-generic.c", ptep_clear_flush)
 __implements(nop)
-static pte_t write_protect_page(unsigned long va)
+static pte_t write_protect_page(unsigned long va, struct page *page)
 {
     spinlock_t *ptl;
     pte_t entry;
@@ -22,7 +22,9 @@ static pte_t write_protect_page(unsigned long va)
     mmu_notifier_invalidate_range_start(va);
     pte = pte_offset_map_lock(va, &ptl);
     entry = ptep_get(pte);
-    if (pte_write(entry) || pte_dirty(entry)) {
+    if (pte_page(entry) != page) {
+        entry = __pte(0);               // page_vma_mapped_walk finds it no more
+    } else if (pte_write(entry) || pte_dirty(entry)) {
         entry = ptep_clear_flush(pte);
         if (page_count(pte_page(entry)) != 2) {     // the entry's and the caller's
             set_pte_at(pte, entry);
@@ -69,7 +71,7 @@ static void try_to_merge_one_page(unsigned long va, struct page *page, struct pa
     pte_t orig;
 
     lock_page(page);
-    orig = write_protect_page(va);
+    orig = write_protect_page(va, page);
     if (!pte_none(orig) && pages_identical(page, kpage))
         replace_page(va, page, kpage, orig);
     unlock_page(page);
