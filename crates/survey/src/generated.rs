@@ -5,7 +5,7 @@ use shootdown_answers::judge::violated;
 use shootdown_answers::jury::at_once;
 use shootdown_answers::request::Request;
 use shootdown_answers::verdict::Checked;
-use shootdown_clients::{Bound, Client, Skeleton, clients};
+use shootdown_clients::{Bound, Client, Skeleton};
 use shootdown_litmus::{Program, Sources, Variant};
 
 /// A client, and what it finds.
@@ -45,7 +45,7 @@ pub fn generate(
     bound: &Bound,
 ) -> Result<Vec<Generated>, String> {
     let skeleton = Skeleton::of(program).map_err(|why| why.to_string())?;
-    let list = clients(bound, &skeleton.roles(), skeleton.pages().len());
+    let list = skeleton.clients(bound);
     let mut programs = Vec::new();
     for client in &list {
         let text = skeleton.test(client, None, "");

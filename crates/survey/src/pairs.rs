@@ -11,7 +11,7 @@ use shootdown_answers::check::{Refused, check, prepare};
 use shootdown_answers::judge::violated;
 use shootdown_answers::jury::at_once;
 use shootdown_answers::request::Request;
-use shootdown_clients::{Bound, Skeleton, clients};
+use shootdown_clients::{Bound, Skeleton};
 use shootdown_litmus::{Sources, Variant};
 
 use crate::path;
@@ -229,7 +229,7 @@ fn asked(
     };
     let skeleton =
         Skeleton::keeping(&read(&text)?, &["P0", "P1"]).map_err(|why| why.to_string())?;
-    let list = clients(bound, &skeleton.roles(), skeleton.pages().len());
+    let list = skeleton.clients(bound);
     let programs: Vec<_> = list
         .iter()
         .map(|client| read(&skeleton.test(client, None, "")))

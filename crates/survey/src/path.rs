@@ -3,7 +3,7 @@
 use shootdown_answers::LIBRARY;
 use shootdown_answers::jury::Case;
 use shootdown_answers::request::Request;
-use shootdown_clients::{Bound, Client, Skeleton, clients};
+use shootdown_clients::{Bound, Client, Skeleton};
 use shootdown_litmus::{Embedded, Include, Program, Sources, Variant, text_of};
 
 /// The paths, files of `litmus/table`, in the order of the table.
@@ -68,7 +68,7 @@ impl Path {
             return Err(why);
         }
         let skeleton = Skeleton::of(&program).map_err(|why| why.to_string())?;
-        let clients = clients(bound, &skeleton.roles(), skeleton.pages().len());
+        let clients = skeleton.clients(bound);
         Ok(Path { program, skeleton, clients, file })
     }
 

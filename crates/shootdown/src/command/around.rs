@@ -2,7 +2,7 @@
 
 use shootdown_answers::jury::Case;
 use shootdown_answers::request::Request;
-use shootdown_clients::{Bound, Client, Skeleton, clients};
+use shootdown_clients::{Bound, Client, Skeleton};
 use shootdown_litmus::{Program, Sources, Variant};
 
 /// How the tests are read: as the file itself was.
@@ -21,7 +21,7 @@ impl Around<'_> {
     /// The path with each client up to a bound, the smallest first.
     pub(crate) fn cases(&self, program: &Program, bound: &Bound) -> Result<Vec<Case>, String> {
         let skeleton = Skeleton::of(program).map_err(|why| why.to_string())?;
-        let list = clients(bound, &skeleton.roles(), skeleton.pages().len());
+        let list = skeleton.clients(bound);
         list.iter().map(|client| self.case(&skeleton, client)).collect()
     }
 
