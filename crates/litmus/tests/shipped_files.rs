@@ -63,7 +63,11 @@ fn every_path_call_and_check_is_judged_in_every_variant() {
         for path in files {
             let (count, messages) = check(&path);
             assert_eq!(messages, "", "{}", path.display());
-            assert!(count >= 2, "{} has no variants", path.display());
+            // Half of a cycle over two files is right as it is.
+            let half = path
+                .file_stem()
+                .is_some_and(|stem| stem.to_string_lossy().starts_with("lock-order-"));
+            assert!(count >= 2 || half, "{} has no variants", path.display());
             let sources = Directories(vec![root()]);
             let text = read_file(&path).expect("a text");
             let offered = variants("t", &text, &sources).expect("a file that parses");
