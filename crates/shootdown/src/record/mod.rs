@@ -1,7 +1,7 @@
 //! Recording on the kernel that runs here.
 //!
 //! Everything happens in a trace instance of its own, with probes in a group of its
-//! own. [`Session`] takes them away again when it is dropped, also when the recording
+//! own. `Session` takes them away again when it is dropped, also when the recording
 //! is interrupted: signals are only noted, and looked at between two looks at the
 //! command.
 
