@@ -276,8 +276,7 @@ pub(crate) fn too_strong(model: MemoryModel) -> String {
 
 /// The codes of what is violated, and nothing else of a verdict; whether all was
 /// searched, and how many states that were. `known` is another test with what was
-/// found, which may save half
-/// of the work.
+/// found, which may save half of the work.
 pub(crate) fn codes(
     subject: &Subject,
     request: &Request,

@@ -1,11 +1,8 @@
 //! Why a clean test is clean: what is broken once a step is taken out.
 
-use std::num::NonZero;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use crate::check::{Subject, codes, place, prepare};
 use crate::explored::Explored;
+use crate::jury::at_once;
 use crate::mutate::{Mutation, mutations};
 use crate::request::Request;
 use crate::verdict::Guard;
@@ -30,21 +27,5 @@ pub(crate) fn guards(subject: &Subject, explored: &Explored, request: &Request) 
     };
     let mutations = mutations(&subject.program);
     // In the order of the text, whoever is done first.
-    let found: Vec<OnceLock<Option<Guard>>> = mutations.iter().map(|_| OnceLock::new()).collect();
-    let next = AtomicUsize::new(0);
-    let worker = || {
-        while let Some(at) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < found.len())
-        {
-            found[at].get_or_init(|| guard(&mutations[at]));
-        }
-    };
-    let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 1..workers.min(mutations.len()) {
-            scope.spawn(worker);
-        }
-        worker();
-    });
-    found.into_iter().filter_map(|guard| guard.into_inner().flatten()).collect()
+    at_once(mutations.len(), |at| guard(&mutations[at])).into_iter().flatten().collect()
 }

@@ -142,10 +142,11 @@ pub struct Memory {
     fences: View,
     /// What came with the last drop of a lock: all, and stores alone.
     locks: BTreeMap<usize, [View; 2]>,
-    /// By cache: no walk for it finds anything older any more. Only entries
-    /// that it may hold count.
+    /// By cache and block: no walk for it finds anything older there any more.
+    /// Only entries that it may hold count. Pages of two blocks may end at one
+    /// entry, and an invalidation names pages: hence by block.
     pub floors: Vec<View>,
-    /// By cache: the same for upper entries that map huge pages, which an
+    /// By cache and block: the same for upper entries that map huge pages, which an
     /// invalidation drops also if it leaves pointers to tables alone.
     pub huge_floors: Vec<View>,
     /// By cache and page: entries that it holds and no walk of it finds.
@@ -188,7 +189,7 @@ pub const MOST_MESSAGES: usize = 24;
 
 impl Memory {
     /// One message at each location, seen by all.
-    pub fn new(values: &[i64], threads: usize, caches: usize) -> Memory {
+    pub fn new(values: &[i64], threads: usize, floors: usize) -> Memory {
         let locations = values.len();
         let first = |value: &i64| {
             vec![Message { value: *value, view: View::zero(locations), author: 0, attached: false }]
@@ -198,8 +199,8 @@ impl Memory {
             threads: vec![Seen::zero(locations); threads],
             fences: View::zero(locations),
             locks: BTreeMap::new(),
-            floors: vec![View::zero(locations); caches],
-            huge_floors: vec![View::zero(locations); caches],
+            floors: vec![View::zero(locations); floors],
+            huge_floors: vec![View::zero(locations); floors],
             held: Holds::new(),
             held_huge: Holds::new(),
             told: View::zero(locations),
@@ -412,7 +413,7 @@ impl Memory {
 
     /// The same memory, written in one way: messages that nobody can read any
     /// more are dropped, and of views only what matters is kept. `runs` tells
-    /// which threads have steps left, `walked` whether a cache fills from a
+    /// which threads have steps left, `walked` whether walks of a floor read a
     /// location.
     pub fn normalize(
         &mut self,
@@ -436,9 +437,9 @@ impl Memory {
             parted[1].join(write);
         }
         let floors = self.floors.iter_mut().zip(&mut self.huge_floors).enumerate();
-        for (cache, (floor, huge)) in floors {
+        for (at, (floor, huge)) in floors {
             for location in 0..locations {
-                if walked(cache, location) {
+                if walked(at, location) {
                     // A huge entry is never found where a pointer is not.
                     base.0[location] = base.0[location].min(floor.0[location]);
                 } else {

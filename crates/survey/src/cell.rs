@@ -162,8 +162,6 @@ pub fn cell(
         if *way == "range_end" && !has_ranges {
             continue;
         }
-        // What is right without telling anybody is right with it, where telling
-        // only takes away; nothing is left to ask.
         let mut request = request.clone();
         request.params.push(("tells".to_owned(), (*way).to_owned()));
         let cases = path.cases(sources, &request, kept.as_deref())?;
@@ -175,14 +173,19 @@ pub fn cell(
                 kept = Some(jury.order());
                 judged
             }
-            0 => jury.judge(&same, Asked::All),
             _ => jury.judge(&same, Asked::All),
         };
+        let refused = jury.refused();
         let (programs, visited) = jury.work();
         explorations += programs;
         states += visited;
         found[at] = match judged {
-            Judged::Clean | Judged::IllFormed => Found::Clean,
+            // Of a client that nothing is known of nothing is said.
+            Judged::Clean if refused > 0 => {
+                Found::Unknown(format!("{refused} of the clients are not covered"))
+            }
+            Judged::Clean => Found::Clean,
+            Judged::IllFormed => Found::Unknown("not covered for every client".to_owned()),
             Judged::Unknown(why) => Found::Unknown(why),
             Judged::Broken(list) => Found::Broken(list.into_iter().map(shown).collect()),
         };

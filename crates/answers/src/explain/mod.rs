@@ -160,7 +160,11 @@ fn base(jury: &Jury<'_>) -> Base {
     match jury.base() {
         Judged::Broken(broken) => Base::Violated(broken),
         Judged::Unknown(why) => Base::Unknown(why),
-        Judged::Clean | Judged::IllFormed => {
+        Judged::IllFormed => Base::Unknown("not covered".to_owned()),
+        Judged::Clean if jury.refused() > 0 => {
+            Base::Unknown(format!("{} of the clients are not covered", jury.refused()))
+        }
+        Judged::Clean => {
             let (clean, silent) = jury.exercised();
             Base::Clean { clean, silent }
         }

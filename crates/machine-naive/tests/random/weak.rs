@@ -17,7 +17,8 @@ use shootdown_machine::weak::covered;
 use shootdown_machine::world::{Failed, World};
 use shootdown_machine_naive::compare::{everything, names};
 use shootdown_machine_naive::reach::{Reached, reach};
-use shootdown_step::{Lowered, Node, Op, Target};
+use shootdown_step::value::WORD_BASE;
+use shootdown_step::{Expr, Lowered, Node, Op, Target};
 
 use super::generate::generate;
 use super::{number, support};
@@ -43,35 +44,48 @@ fn run(text: &str, model: MemoryModel) -> Option<(Reached, Lowered)> {
     Some((reached?, lowered))
 }
 
-/// Whether one thread at most does more than to access memory.
+/// Whether one thread at most does more than to access memory, and that one has
+/// no access to a page: its own walks may find what it has replaced, and a fault
+/// ends it before it tells anybody.
 fn has_one_kernel(lowered: &Lowered) -> bool {
     let kernel = |op: &Op| !matches!(op, Op::Access { .. } | Op::Fence(_));
-    let kernels = lowered.threads.iter().filter(|code| {
-        code.nodes.iter().any(|node| matches!(node, Node::Step { op, .. } if kernel(op)))
-    });
-    kernels.count() <= 1
+    let translated = |op: &Op| match op {
+        Op::Access { pointer: Expr::Const(pointer), .. } => *pointer < WORD_BASE,
+        Op::Access { .. } => true,
+        _ => false,
+    };
+    let mut kernels = lowered
+        .threads
+        .iter()
+        .map(|code| {
+            let steps = || {
+                code.nodes.iter().filter_map(|node| match node {
+                    Node::Step { op, .. } => Some(op),
+                    _ => None,
+                })
+            };
+            (steps().any(kernel), steps().any(translated))
+        })
+        .filter(|(kernel, _)| *kernel);
+    !kernels.next().is_some_and(|(_, translated)| translated) && kernels.next().is_none()
 }
 
 /// What is wrong with a program, if anything; whether its caches were compared
 /// exactly.
 fn differs(text: &str) -> Option<Result<bool, String>> {
-    // An entry that grants nothing and is made writable: under ra such a page is read
-    // for ever, under sc it is not. Open; a false PROGRESS, and runs that are missing.
-    if text.contains(": none ") {
-        return None;
-    }
     let (ra, lowered) = run(text, MemoryModel::Ra)?;
     let (sc, _) = run(text, MemoryModel::Sc)?;
     // What lies behind these was not searched.
     if ra.broken & (bit(Failed::Stores) | bit(Failed::Unordered)) != 0 {
         return None;
     }
-    let lost = sc.broken & !ra.broken;
+    // A run ends where a table is given back that a cache may lead to, and more
+    // caches lead to it under ra.
+    let cut = ra.broken & bit(Failed::Table) != 0;
+    let lost = if cut { 0 } else { sc.broken & !ra.broken };
     if lost != 0 {
         return Some(Err(format!("only sc breaks {}", names(lost))));
     }
-    // A run ends where a table is given back that a cache may lead to.
-    let cut = ra.broken & bit(Failed::Table) != 0;
     if let Some(end) = sc.ends.difference(&ra.ends).next().filter(|_| !cut) {
         return Some(Err(format!("only sc ends with {end:?}")));
     }
@@ -86,7 +100,7 @@ fn differs(text: &str) -> Option<Result<bool, String>> {
 
 #[test]
 fn ra_has_every_run_of_sc_and_caches_hold_no_more() {
-    let wanted = number("SHOOTDOWN_WEAK_PROGRAMS", 1_500);
+    let wanted = number("SHOOTDOWN_WEAK_PROGRAMS", 9_000);
     let next = AtomicU64::new(number("SHOOTDOWN_NAIVE_SEED", 0));
     let counts = Mutex::new((0u64, 0u64, 0u64, Vec::new()));
     const KINDS: [&str; 6] = ["pmd_clear", "huge", "tags", "atc T <- c", "drain", "fault_inv"];

@@ -65,33 +65,37 @@ impl Weak {
         }
     }
 
-    /// Whether walks for a cache read a location now.
+    /// Where the floors of a cache's walks in a block are kept.
+    fn floor(&self, cache: usize, block: usize) -> usize {
+        cache * self.blocks + block
+    }
+
+    /// Whether walks of a floor read a location now.
     pub(super) fn walks(
         &self,
         world: &World,
         state: &State,
-        cache: usize,
+        floor: usize,
         location: usize,
     ) -> bool {
         let shape = world.shape();
+        let (cache, block) = (floor / shape.blocks.len(), floor % shape.blocks.len());
         if self.explicit[cache] || !self.tables[location] {
             return false;
         }
         let root = root(shape, cache);
+        let pages = &shape.blocks[block];
+        let ends_in = |list: &[usize]| pages.iter().any(|page| list[*page] == location);
         match shape.caches[root].source {
-            Source::Soft(soft) => self.softs[soft].contains(&location),
+            Source::Soft(soft) => ends_in(&self.softs[soft]),
             Source::Table if shape.two_levels => {
-                self.upper[shape.caches[root].space].contains(&location)
-                    || self.entries.iter().flatten().any(|own| *own == location)
+                self.upper[shape.caches[root].space][block] == location
+                    || self.entries.iter().any(|entries| ends_in(entries))
             }
-            Source::Table | Source::Roots => {
-                self.spaces(world, state, root).into_iter().any(|space| {
-                    (0..shape.pages.len()).any(|page| {
-                        let table = shape.first_table(space, shape.pages[page].block);
-                        self.entries[table][page] == location
-                    })
-                })
-            }
+            Source::Table | Source::Roots => self
+                .spaces(world, state, root)
+                .into_iter()
+                .any(|space| ends_in(&self.entries[shape.first_table(space, block)])),
             // A table that no CPU loads is in no TLB of theirs.
             _ => false,
         }
@@ -108,8 +112,9 @@ impl Weak {
     ) -> impl Iterator<Item = &'m Message> + use<'m> {
         let space = world.shape().caches[cache].space;
         let upper = self.upper[space][block];
+        let floor = self.floor(cache, block);
         let (pointers, huge) =
-            (memory.floors[cache].at(upper), memory.huge_floors[cache].at(upper));
+            (memory.floors[floor].at(upper), memory.huge_floors[floor].at(upper));
         let list = memory.messages[upper].iter().enumerate();
         list.filter(move |(at, message)| match entry::table(message.value) {
             Some(_) => *at >= pointers,
@@ -123,14 +128,14 @@ impl Weak {
     fn below<'m>(
         &self,
         memory: &'m Memory,
-        cache: usize,
+        floor: usize,
         pointer: &'m Message,
         page: usize,
     ) -> impl Iterator<Item = Found<'m>> + use<'m> {
         let entries = entry::table(pointer.value).and_then(|table| self.entries.get(table));
         let leaf = entries.map(|entries| entries[page]);
         let list = leaf.map(|leaf| {
-            let first = memory.floors[cache].at(leaf).max(pointer.view.at(leaf));
+            let first = memory.floors[floor].at(leaf).max(pointer.view.at(leaf));
             &memory.messages[leaf][first..]
         });
         list.unwrap_or_default().iter().map(|message| Found {
@@ -150,16 +155,17 @@ impl Weak {
         page: usize,
     ) -> Vec<Found<'m>> {
         let shape = world.shape();
-        let from = |location: usize| {
-            memory.messages[location][memory.floors[cache].at(location)..].iter().map(Found::of)
-        };
         let block = shape.pages[page].block;
+        let floor = self.floor(cache, block);
+        let from = |location: usize| {
+            memory.messages[location][memory.floors[floor].at(location)..].iter().map(Found::of)
+        };
         match shape.caches[cache].source {
             Source::Soft(soft) => from(self.softs[soft][page]).collect(),
             Source::Table if shape.two_levels => self
                 .pointers(world, memory, cache, block)
                 .flat_map(|pointer| match entry::table(pointer.value) {
-                    Some(_) => self.below(memory, cache, pointer, page).collect(),
+                    Some(_) => self.below(memory, floor, pointer, page).collect(),
                     None => Vec::new(),
                 })
                 .collect(),
@@ -190,6 +196,7 @@ impl Weak {
         let mut list = Vec::new();
         match place {
             Place::Leaf(page) => {
+                let floor = self.floor(cache, shape.pages[page].block);
                 if walks {
                     // What fills from another cache has floors of its own.
                     list = match source == cache {
@@ -197,7 +204,7 @@ impl Weak {
                         false => self.ends[cache][page]
                             .iter()
                             .flat_map(|at| {
-                                memory.messages[*at][memory.floors[cache].at(*at)..]
+                                memory.messages[*at][memory.floors[floor].at(*at)..]
                                     .iter()
                                     .map(Found::of)
                             })
@@ -333,9 +340,9 @@ impl Weak {
             let cache = world.tagged(before, context);
             if !loaded(after, space, cache) {
                 for page in 0..shape.pages.len() {
-                    let table = shape.first_table(space, shape.pages[page].block);
-                    let location = self.entries[table][page];
-                    let first = memory.floors[cache].at(location);
+                    let block = shape.pages[page].block;
+                    let location = self.entries[shape.first_table(space, block)][page];
+                    let first = memory.floors[self.floor(cache, block)].at(location);
                     let list = memory.messages[location][first..].iter();
                     let list: Vec<Held> =
                         list.filter_map(|message| Found::of(message).to_hold(self)).collect();
@@ -353,9 +360,9 @@ impl Weak {
         {
             let view = memory.walkable(thread);
             for page in 0..shape.pages.len() {
-                let table = shape.first_table(space, shape.pages[page].block);
-                let location = self.entries[table][page];
-                memory.floors[cache].raise(location, view.at(location));
+                let block = shape.pages[page].block;
+                let location = self.entries[shape.first_table(space, block)][page];
+                memory.floors[self.floor(cache, block)].raise(location, view.at(location));
             }
         }
     }
@@ -382,15 +389,16 @@ impl Weak {
                 }
             }
         }
-        let source = match shape.caches[cache].source {
-            Source::Cache(source) => memory.floors[source].clone(),
-            _ => view.clone(),
-        };
         for (page, ends) in self.ends[cache].iter().enumerate() {
             if pages >> page & 1 != 0 {
                 memory.held.remove(&(cache, page));
+                let block = shape.pages[page].block;
+                let source = match shape.caches[cache].source {
+                    Source::Cache(source) => memory.floors[self.floor(source, block)].clone(),
+                    _ => view.clone(),
+                };
                 for location in ends {
-                    memory.floors[cache].raise(*location, source.at(*location));
+                    memory.floors[self.floor(cache, block)].raise(*location, source.at(*location));
                 }
             }
         }
@@ -409,8 +417,9 @@ impl Weak {
     ) {
         let shape = world.shape();
         let upper = self.upper[shape.caches[cache].space][block];
-        let first = memory.floors[cache].at(upper);
-        memory.huge_floors[cache].raise(upper, view.at(upper));
+        let floor = self.floor(cache, block);
+        let first = memory.floors[floor].at(upper);
+        memory.huge_floors[floor].raise(upper, view.at(upper));
         if leaf {
             return;
         }
@@ -418,11 +427,11 @@ impl Weak {
             let gone = memory.messages[upper].get(first..view.at(upper)).unwrap_or_default();
             let stays: Vec<Held> = gone
                 .iter()
-                .flat_map(|pointer| self.below(memory, cache, pointer, *page))
+                .flat_map(|pointer| self.below(memory, floor, pointer, *page))
                 .filter_map(|found| found.to_hold(self))
                 .collect();
             memory.held.entry((cache, *page)).or_default().extend(stays);
         }
-        memory.floors[cache].raise(upper, view.at(upper));
+        memory.floors[floor].raise(upper, view.at(upper));
     }
 }

@@ -39,6 +39,8 @@ pub struct Weak {
     entries: Vec<Vec<usize>>,
     /// Of upper entries, by address space and block; none with one level.
     upper: Vec<Vec<usize>>,
+    /// How many blocks there are.
+    blocks: usize,
     /// Of software TLBs, by page.
     softs: Vec<Vec<usize>>,
     /// By cache and page: the locations of entries that its walks may end at.
@@ -84,8 +86,17 @@ impl Weak {
                 let mut place = Vec::new();
                 for (at, slot) in slots.iter().enumerate() {
                     // What nobody uses has no location.
-                    place.push(if wanted(list, at) { locations.len() } else { usize::MAX });
-                    locations.extend(wanted(list, at).then_some(*slot));
+                    if !wanted(list, at) {
+                        place.push(usize::MAX);
+                        continue;
+                    }
+                    // Pages of two blocks have one entry in a table: what is in
+                    // one slot is one location.
+                    let known = locations[first..].iter().position(|own| own == slot);
+                    place.push(known.map_or(locations.len(), |known| first + known));
+                    if known.is_none() {
+                        locations.push(*slot);
+                    }
                 }
                 places.push(place);
             }
@@ -128,7 +139,7 @@ impl Weak {
         let initial = slots.initial();
         let values: Vec<i64> = locations.iter().map(|slot| initial.get(*slot)).collect();
         let memories = Memories::default();
-        memories.number(Memory::new(&values, threads, shape.caches.len()));
+        memories.number(Memory::new(&values, threads, shape.caches.len() * shape.blocks.len()));
         let is = |range: std::ops::Range<usize>| {
             (0..locations.len()).map(|at| range.contains(&at)).collect()
         };
@@ -139,6 +150,7 @@ impl Weak {
             slots: locations,
             entries,
             upper,
+            blocks: shape.blocks.len(),
             softs,
             ends,
             explicit,
@@ -358,7 +370,7 @@ impl<M: Mmu> Machine<M> {
         }
         weak.saturate(world, state, &mut memory);
         let runs = |thread: usize| !world.ended(state, thread) && world.alive(state, thread);
-        memory.normalize(&runs, &|cache, location| weak.walks(world, state, cache, location));
+        memory.normalize(&runs, &|floor, location| weak.walks(world, state, floor, location));
         for (location, slot) in weak.slots.iter().enumerate() {
             state.set(*slot, memory.value(location));
         }

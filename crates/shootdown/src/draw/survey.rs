@@ -160,7 +160,9 @@ pub fn foot(asked: &Asked, rows: &[Row], paint: Paint) -> String {
         count(programs, "program"),
         count(states, "state"),
         paint.faint(
-            "note     `clean` is: no client up to the bound breaks it, under sc; a larger one may"
+            "note     `clean` is: no client up to the bound breaks it; a larger one may. Where telling \
+             only takes\n         translations away, who sees nothing of its own when nobody is told is \
+             asked once"
         ),
     )
 }
