@@ -56,23 +56,32 @@ subscribe mm : kvm_mmu_notifier_ops;
 __from("v6.12.117", "arch/x86/kvm/mmu/mmu.c", kvm_tdp_mmu_page_fault)
 __from("v6.12.117", "arch/x86/kvm/mmu/mmu.c", is_page_fault_stale)
 __from("v6.12.117", "include/linux/kvm_host.h", mmu_invalidate_retry_gfn)
-static int kvm_tdp_page_fault(unsigned long va)
+static int kvm_tdp_page_fault(struct vm_fault *vmf)
 {
+    unsigned long va = vmf->address;
+    int then, stale, writable;
     struct page *pfn;
-    int then, stale;
+    pte_t *pte;
 
 again:
     if (READ_ONCE(slot) != 1)
         return VM_FAULT_SIGBUS;          // for the VMM to handle
     then = READ_ONCE(seq);
     smp_rmb();
-    pfn = hva_to_pfn(va);
+    if (vmf->flags & FAULT_FLAG_WRITE)
+        pfn = get_user_page_write(va);
+    else
+        pfn = hva_to_pfn(va);
     if (!pfn)
-        return VM_FAULT_SIGBUS;          // the host has no page there
+        return VM_FAULT_SIGBUS;          // the host has no page there, or none to write
+    // What the host may do with it, the guest may. If the entry has changed since,
+    // so has the count.
+    pte = pte_offset_map(va);            // none where the host has a huge page
+    writable = pte ? pte_write(ptep_get(pte)) : vmf->flags & FAULT_FLAG_WRITE;
     spin_lock(&mmu_lock);
     stale = READ_ONCE(in_progress) || READ_ONCE(seq) != then || READ_ONCE(slot) != 1;
     if (!stale)
-        swtlb_install(spte, va, pfn);
+        swtlb_install(spte, va, pfn, writable ? RW : RO);
     spin_unlock(&mmu_lock);
     put_page(pfn);                       // the notifier alone keeps it coherent
     if (stale)

@@ -23,27 +23,34 @@ static bool interval_invalidate(const struct mmu_notifier_range *range, int seq)
     return true;
 }
 
-// hmm_range_fault is the walk with the mmap lock held.
+// hmm_range_fault walks with the mmap lock held, and a fault that it takes is handled
+// under the same hold. The kernel's handler here takes the lock itself, so the walk
+// is without it: more can happen between the two.
 __implements(nop)
-static int mirror_fault(unsigned long va)
+static int mirror_fault(struct vm_fault *vmf)
 {
+    unsigned long va = vmf->address;
     struct page *page;
-    int seq;
+    int seq, writable;
+    pte_t *pte;
 
 again:
     seq = mmu_interval_read_begin(&mirror);
-    mmap_read_lock();
-    page = hva_to_pfn(va);
-    mmap_read_unlock();
+    if (vmf->flags & FAULT_FLAG_WRITE)
+        page = get_user_page_write(va);
+    else
+        page = hva_to_pfn(va);
     if (!page)
         return VM_FAULT_SIGBUS;
+    pte = pte_offset_map(va);            // none where the process has a huge page
+    writable = pte ? pte_write(ptep_get(pte)) : vmf->flags & FAULT_FLAG_WRITE;
     spin_lock(&mirror_lock);
     if (mmu_interval_read_retry(&mirror, seq)) {
         spin_unlock(&mirror_lock);
         put_page(page);
         goto again;
     }
-    swtlb_install(M, va, page);
+    swtlb_install(M, va, page, writable ? RW : RO);
     spin_unlock(&mirror_lock);
     put_page(page);
     return 0;

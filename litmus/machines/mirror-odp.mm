@@ -25,25 +25,30 @@ static bool interval_invalidate(const struct mmu_notifier_range *range, int seq)
 }
 
 __implements(nop)
-static int pagefault_mr(unsigned long va)
+static int pagefault_mr(struct vm_fault *vmf)
 {
+    unsigned long va = vmf->address;
     struct page *page;
-    int seq;
+    int seq, writable;
+    pte_t *pte;
 
 again:
     seq = mmu_interval_read_begin(&umem);
-    mmap_read_lock();
-    page = hva_to_pfn(va);
-    mmap_read_unlock();
+    if (vmf->flags & FAULT_FLAG_WRITE)
+        page = get_user_page_write(va);
+    else
+        page = hva_to_pfn(va);
     if (!page)
         return VM_FAULT_SIGBUS;
+    pte = pte_offset_map(va);            // none where the process has a huge page
+    writable = pte ? pte_write(ptep_get(pte)) : vmf->flags & FAULT_FLAG_WRITE;
     mutex_lock(&umem_mutex);
     if (mmu_interval_read_retry(&umem, seq)) {
         mutex_unlock(&umem_mutex);
         put_page(page);
         goto again;
     }
-    swtlb_install(M, va, page);
+    swtlb_install(M, va, page, writable ? RW : RO);
     mutex_unlock(&umem_mutex);
     put_page(page);
     return 0;

@@ -165,14 +165,14 @@ impl<M: Mmu> Machine<M> {
                 }
                 each(0, next);
             }
-            Op::PageBehind { into, address, space, write } => {
+            Op::PageBehind { into, address, space, write, pins } => {
                 let address = self.value(state, thread, address);
                 let Some(page) = self.page_at(address) else {
                     let mut next = state.clone();
                     self.fail(&mut next, Failed::Page);
                     return each(0, next);
                 };
-                self.page_behind(state, thread, (*space, page), *write, *into, each);
+                self.page_behind(state, thread, (*space, page), (*write, *pins), *into, each);
             }
             _ => unreachable!("these are the steps with choices"),
         }
@@ -262,14 +262,14 @@ impl<M: Mmu> Machine<M> {
         state: &State,
         thread: usize,
         (space, page): (usize, usize),
-        write: bool,
+        (write, pins): (bool, bool),
         into: Option<shootdown_step::Reg>,
         each: Each<'_>,
     ) {
         let give = |frame: usize, each: Each<'_>| {
             let mut next = state.clone();
             self.take(&mut next, frame);
-            if write {
+            if pins {
                 let pins = self.world.pins[frame];
                 next.set(pins, next.get(pins) + 1);
             }

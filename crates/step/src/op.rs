@@ -343,13 +343,14 @@ pub enum Op {
     /// Frees what was gathered.
     GatherFree,
 
-    /// The page behind an address, with a reference; faults if it has to. With
-    /// `write` it is pinned.
+    /// The page behind an address, with a reference; faults if it has to: with
+    /// `write` until it is writable.
     PageBehind {
         into: Option<Reg>,
         address: Expr,
         space: usize,
         write: bool,
+        pins: bool,
     },
     /// Goes on if the table grants the access, and faults otherwise.
     Probe {

@@ -20,6 +20,9 @@ use crate::path::Path;
 /// own. Names are values of the dial `tells`.
 pub const WAYS: [&str; 5] = ["never", "range_end", "flush", "change", "kernel"];
 
+/// The callback that the ways to tell are about, in both eras.
+const TOLD: [&str; 2] = ["invalidate_range", "arch_invalidate_secondary_tlbs"];
+
 /// What was found for one way to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -57,6 +60,9 @@ pub enum Need {
     UnderLock,
     /// None of the ways is right.
     Impossible,
+    /// Nobody is told by `invalidate_range`: who fills by himself asks for the
+    /// start and the end of ranges, and these are not taken away here.
+    Ranges,
 }
 
 impl Need {
@@ -68,6 +74,7 @@ impl Need {
             Need::Flush => "with the flush",
             Need::UnderLock => "under the lock",
             Need::Impossible => "no way is right",
+            Need::Ranges => "start and end",
         }
     }
 }
@@ -83,6 +90,8 @@ pub enum Choice {
     Twice,
     /// Something breaks.
     TooWeak,
+    /// Nothing breaks, and no other way was asked.
+    Holds,
     /// A search stopped.
     Unknown,
 }
@@ -95,6 +104,7 @@ impl Choice {
             Choice::Stricter => "stricter than needed",
             Choice::Twice => "told twice",
             Choice::TooWeak => "too weak",
+            Choice::Holds => "clean",
             Choice::Unknown => "unknown",
         }
     }
@@ -143,6 +153,10 @@ pub fn cell(
         matches!(&op.kind, OpKind::Primitive { primitive, .. }
             if matches!(primitive.action, Action::Notify(_)))
     });
+    let told =
+        path.program.subscriptions.iter().any(|subscription| {
+            subscription.callbacks.iter().any(|(name, _)| TOLD.contains(&&**name))
+        });
     let thread = path.program.threads.iter().find(|thread| thread.body.ops.len() > 1);
     let dials = subject.setting.dials();
     let mut own: Vec<Where> =
@@ -154,12 +168,13 @@ pub fn cell(
     let mut flushes: Vec<Where> =
         thread.map_or(Vec::new(), |thread| tellings(&path.program, flushing, thread));
     flushes.sort_unstable();
+    flushes.dedup();
 
     let mut kept: Option<Vec<usize>> = None;
     let (mut explorations, mut states) = (0, 0);
     let mut found: [Found; 5] = std::array::from_fn(|_| Found::NotApplicable);
     for (at, way) in WAYS.iter().enumerate() {
-        if *way == "range_end" && !has_ranges {
+        if *way == "range_end" && !has_ranges || !told && *way != "kernel" {
             continue;
         }
         let mut request = request.clone();
@@ -190,9 +205,12 @@ pub fn cell(
             Judged::Broken(list) => Found::Broken(list.into_iter().map(shown).collect()),
         };
     }
-    let need = need(&found, flushes.last().copied());
+    if !told {
+        own.clear();
+    }
+    let need = if told { need(&found, &flushes) } else { Some(Need::Ranges) };
     let because = because(&found);
-    let choice = choice(&found, need, &own);
+    let choice = choice(&found, need, &own, &flushes);
     Ok(Cell { found, need, because, own, choice, clients: path.count(), explorations, states })
 }
 
@@ -201,11 +219,12 @@ fn shown(broken: Broken) -> Shown {
 }
 
 /// The laxest way that is right.
-fn need(found: &[Found; 5], flush: Option<Where>) -> Option<Need> {
+fn need(found: &[Found; 5], flushes: &[Where]) -> Option<Need> {
     let ways = [
         Need::NotAtAll,
         Need::RangeEnd,
-        if flush == Some(Where::UnderLock) { Need::UnderLock } else { Need::Flush },
+        // Of several flushes it is not known which one had to tell.
+        if flushes == [Where::UnderLock] { Need::UnderLock } else { Need::Flush },
         Need::UnderLock,
     ];
     for (found, need) in found.iter().zip(ways) {
@@ -233,7 +252,7 @@ fn because(found: &[Found; 5]) -> Vec<&'static str> {
 
 /// The kernel's own choice against what is needed. Outside of the lock there is no
 /// stricter and laxer: a gather's flush comes behind the end of its range.
-fn choice(found: &[Found; 5], need: Option<Need>, own: &[Where]) -> Choice {
+fn choice(found: &[Found; 5], need: Option<Need>, own: &[Where], flushes: &[Where]) -> Choice {
     let need = match (&found[4], need) {
         (Found::Broken(_), _) => return Choice::TooWeak,
         (Found::Unknown(_), _) | (_, None) => return Choice::Unknown,
@@ -242,9 +261,11 @@ fn choice(found: &[Found; 5], need: Option<Need>, own: &[Where]) -> Choice {
     let twice = own.len() > 1 && own.contains(&Where::RangeEnd);
     let under_lock = own.contains(&Where::UnderLock);
     match need {
+        Need::Ranges => Choice::Holds,
         Need::NotAtAll if !own.is_empty() => Choice::Stricter,
         _ if twice => Choice::Twice,
-        Need::RangeEnd | Need::Flush if under_lock => Choice::Stricter,
+        Need::RangeEnd if under_lock => Choice::Stricter,
+        Need::Flush if under_lock && !flushes.contains(&Where::UnderLock) => Choice::Stricter,
         _ => Choice::Right,
     }
 }

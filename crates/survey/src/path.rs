@@ -7,16 +7,19 @@ use shootdown_clients::{Bound, Client, Skeleton};
 use shootdown_litmus::{Embedded, Include, Program, Sources, Variant, text_of};
 
 /// The paths, files of `litmus/table`, in the order of the table.
-pub const PATHS: [&str; 14] = [
+pub const PATHS: [&str; 17] = [
     "cow",
     "zero-page",
     "replace-page",
     "ksm",
     "fork",
     "munmap",
+    "munmap-full",
     "dontneed",
+    "dontneed-full",
     "mprotect",
     "mremap",
+    "mremap-reclaim",
     "reclaim",
     "migrate",
     "mkclean",

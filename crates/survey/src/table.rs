@@ -12,14 +12,15 @@ use crate::path;
 /// The kernels that come with the program.
 pub const KERNELS: [&str; 2] = ["v6.1", "v6.12"];
 
-/// Machines that come with the program and that paths can be put on.
+/// Machines that come with the program and that paths can be put on. Those of
+/// domains are not among them: what these paths change is a process's table.
 pub const MACHINES: [&str; 9] = [
     "iommu-only",
     "ats-pasid",
     "vt-d",
-    "intel-sva",
     "amd-iommu",
-    "amd-sva",
+    "smmuv3",
+    "riscv-iommu",
     "kvm",
     "mirror-hmm",
     "mirror-odp",

@@ -3,8 +3,10 @@
 use shootdown_answers::LIBRARY;
 use shootdown_answers::request::Request;
 use shootdown_clients::Bound;
+use shootdown_litmus::{Include, Sources};
 use shootdown_survey::cell::{Cell, Choice, Found, Need, cell};
 use shootdown_survey::path::{PATHS, text};
+use shootdown_survey::table::MACHINES;
 
 fn asked(path: &str, kernel: &str, machine: &str, bound: &str) -> Cell {
     let request = Request {
@@ -31,6 +33,15 @@ fn every_path_is_there() {
     }
     let error = text("cows").expect_err("no path");
     assert!(error.contains("there is no path `cows`; there are cow, zero-page"), "{error}");
+}
+
+#[test]
+fn every_machine_is_there() {
+    for machine in MACHINES {
+        let path = format!("machine/{machine}.mm");
+        let include = Include { path: &path, local: false, from: "" };
+        assert!(LIBRARY.read(include).is_ok(), "{machine}");
+    }
 }
 
 /// The document's case B: it may not wait until range_end, because of NEW. One
@@ -83,4 +94,27 @@ fn a_path_that_tells_nobody_is_too_weak() {
     let cell = cell("cow", &silent, &LIBRARY, &request, &bound).expect("a path");
     assert_eq!(cell.choice, Choice::TooWeak);
     assert!(codes(&cell.found[4]).contains(&"REST"));
+}
+
+/// The gather has no room left: its pages are freed before the range ends, and
+/// whoever hears of it then hears too late.
+#[test]
+fn a_full_batch_frees_before_the_range_ends() {
+    for path in ["munmap-full", "dontneed-full"] {
+        let cell = asked(path, "v6.12", "iommu-only", "cpus=0");
+        assert_eq!((cell.need, cell.choice), (Some(Need::Flush), Choice::Right));
+        assert_eq!(cell.because, ["FREE"]);
+    }
+}
+
+/// A guest's table is filled by software, which asks for the range and not to be
+/// told; what the host write-protects the guest may not write.
+#[test]
+fn who_fills_by_himself_asks_for_start_and_end() {
+    for machine in ["kvm", "mirror-hmm"] {
+        for path in ["cow", "fork", "mprotect"] {
+            let cell = asked(path, "v6.12", machine, "cpus=0,messages=0");
+            assert_eq!((cell.need, cell.choice), (Some(Need::Ranges), Choice::Holds), "{path}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // shootdown-litmus 1
 // A gather: what was cleared is flushed at once at the end, and freed after
-// that. Batches that are full earlier are left out.
+// that. Who finds a batch full flushes and frees earlier (`munmap`).
 
 #ifndef GATHER
 #define GATHER 1

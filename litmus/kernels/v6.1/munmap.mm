@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // shootdown-litmus 1
 // Unmapping through a gather: entries are cleared under the lock, and what they
-// had is freed after one flush that comes later. Dirty pages of shared files are
-// flushed under the lock as well: `zap-shared`.
+// had is freed after one flush that comes later. With BATCH_FULL the page is the
+// last that the gather has room for: the flush is under the lock, and the pages are
+// freed before the range ends. Dirty pages of shared files are flushed under the
+// lock as well: `zap-shared`.
 
 #include <kernel/v6.1/gather>
 
@@ -16,7 +18,13 @@ static void zap_pte_range(unsigned long va)
         return;                         // no table
     if (!pte_none(ptep_get(pte)))
         tlb_remove_page(pte_page(ptep_get_and_clear(pte)));
+#ifdef BATCH_FULL
+    tlb_flush_mmu_tlbonly();
+#endif
     pte_unmap_unlock(pte, ptl);
+#ifdef BATCH_FULL
+    tlb_flush_mmu();                    // what is in the batch is freed here
+#endif
 }
 
 __from("v6.1.192", "mm/memory.c", unmap_vmas)

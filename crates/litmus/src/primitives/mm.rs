@@ -8,7 +8,7 @@ use super::Kind::{
 use super::row;
 use super::{
     Action, EntryChange as To, EntryQuestion as Is, FlushScope, Gives, Kind, Level, LockClass,
-    LockOp, Notify, Primitive, Tag, UseMark, Write,
+    LockOp, Notify, Primitive, Tag, UseMark, Wanted, Write,
 };
 use crate::types::Type;
 
@@ -153,9 +153,10 @@ pub(super) static ROWS: &[Primitive] = &[
     row("memcmp_pages", &[&[Page, Page]], INT, Action::SamePages, &[Tag::Load], "1 if two pages hold the same words (not as memcmp: 0 is different)"),
     row("page_write", &[&[Page, Number, Value]], VOID, Action::PageWrite, &[Tag::Store], "writes a word of a page, past all tables"),
     row("page_read", &[&[Page, Number]], INT, Action::PageRead, &[Tag::Load], "reads a word of a page, past all tables"),
-    row("hva_to_pfn", &[&[Address]], PAGE, Action::PageBehind(false), &[Tag::Load, Tag::Sleeps], "the page behind an address, with a reference; faults if it must"),
-    row("get_user_page", &[&[Address]], PAGE, Action::PageBehind(false), &[Tag::Load, Tag::Sleeps], "the page behind an address, with a reference; faults if it must"),
-    row("pin_user_page", &[&[Address]], PAGE, Action::PageBehind(true), &[Tag::Load, Tag::Sleeps], "the page behind an address, pinned and writable"),
+    row("hva_to_pfn", &[&[Address]], PAGE, Action::PageBehind(Wanted::Page), &[Tag::Load, Tag::Sleeps], "the page behind an address, with a reference; faults if it must"),
+    row("get_user_page", &[&[Address]], PAGE, Action::PageBehind(Wanted::Page), &[Tag::Load, Tag::Sleeps], "the page behind an address, with a reference; faults if it must"),
+    row("get_user_page_write", &[&[Address]], PAGE, Action::PageBehind(Wanted::Writable), &[Tag::Load, Tag::Sleeps], "the same, once its entry is writable; faults as a write does"),
+    row("pin_user_page", &[&[Address]], PAGE, Action::PageBehind(Wanted::Pin), &[Tag::Load, Tag::Sleeps], "the page behind an address, pinned and writable"),
     row("unpin_user_page", &[&[Page]], VOID, Action::Unpin, FREES, "drops a pin, and the reference that came with it"),
     row("page_maybe_dma_pinned", &[&[Page]], INT, Action::Pinned, &[Tag::Load], "whether somebody has pinned the page"),
     // Whether the contents are newer than what is kept elsewhere.

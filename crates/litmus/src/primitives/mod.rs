@@ -7,12 +7,14 @@ mod mm;
 mod objects;
 mod reclaim;
 mod user;
+mod wanted;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
 
 pub use reclaim::{Section, gfp};
+pub use wanted::Wanted;
 
 use crate::types::Type;
 
@@ -594,8 +596,8 @@ pub enum Action {
     /// `[]`: flushes, and with `true` frees.
     GatherFlush(bool),
     /// `[address]`: gives the page behind an address, with a reference; faults
-    /// if it has to. With `true` it is pinned and writable.
-    PageBehind(bool),
+    /// if it has to.
+    PageBehind(Wanted),
     /// `[address]`: an access that faults if it has to.
     FaultIn(Write),
     /// `[address, rights]`: what faults may grant there from now on.

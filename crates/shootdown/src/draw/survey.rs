@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use shootdown_answers::explain::telling::Where;
-use shootdown_survey::cell::{Cell, Choice, Found, Shown, WAYS};
+use shootdown_survey::cell::{Cell, Choice, Found, Need, Shown, WAYS};
 use shootdown_survey::table::{Asked, Row};
 
 use super::json;
@@ -16,9 +16,10 @@ use super::text::{and, count, one_line};
 pub const SCHEMA: &str = "shootdown.table/1";
 
 /// Widths of the columns of text.
-const PATH: usize = 13;
+const PATH: usize = 14;
 const WAY: usize = 26;
 const NEED: usize = 16;
+const TELLS: usize = 38;
 
 /// A row as text; the first of a kernel and machine has a head.
 pub fn line(row: &Row, head: bool, clients: bool, paint: Paint) -> String {
@@ -31,7 +32,7 @@ pub fn line(row: &Row, head: bool, clients: bool, paint: Paint) -> String {
             columns.push_str(&pad(way, WAY));
         }
         columns.push_str(&pad("latest", NEED));
-        columns.push_str(&pad("the kernel tells", WAY));
+        columns.push_str(&pad("the kernel tells", TELLS));
         columns.push_str("and that is");
         out.push_str(&format!("{}\n", paint.faint(columns.trim_end())));
     }
@@ -42,10 +43,10 @@ pub fn line(row: &Row, head: bool, clients: bool, paint: Paint) -> String {
                 columns.push_str(&found_padded(found, paint));
             }
             columns.push_str(&pad(need(cell), NEED));
-            columns.push_str(&pad(&own(cell), WAY));
+            columns.push_str(&pad(&own(cell), TELLS));
             let choice = cell.choice.text();
             columns.push_str(&match cell.choice {
-                Choice::Right => paint.good(choice),
+                Choice::Right | Choice::Holds => paint.good(choice),
                 Choice::Stricter | Choice::Twice => paint.open(choice),
                 Choice::TooWeak => {
                     paint.bad(&format!("{choice}: {}", codes(&cell.found[4]).join(" ")))
@@ -134,6 +135,9 @@ fn own(cell: &Cell) -> String {
             Where::UnderLock => "under the lock",
         })
         .collect();
+    if cell.need == Some(Need::Ranges) {
+        return "at start, at end".to_owned();
+    }
     if words.is_empty() { "never".to_owned() } else { words.join(", ") }
 }
 
@@ -145,8 +149,14 @@ pub fn foot(asked: &Asked, rows: &[Row], paint: Paint) -> String {
     let most = cells().map(|cell| cell.clients).max().unwrap_or(0);
     let of = |wanted: Choice| cells().filter(|cell| cell.choice == wanted).count() as u64;
     let mut parts = Vec::new();
-    for choice in [Choice::Right, Choice::Stricter, Choice::Twice, Choice::TooWeak, Choice::Unknown]
-    {
+    for choice in [
+        Choice::Right,
+        Choice::Holds,
+        Choice::Stricter,
+        Choice::Twice,
+        Choice::TooWeak,
+        Choice::Unknown,
+    ] {
         if of(choice) > 0 {
             parts.push(format!("{} {}", of(choice), choice.text()));
         }

@@ -1,7 +1,7 @@
 //! The primitives: what each row of the table is in steps.
 
 use shootdown_litmus::primitives::{
-    Action, Fence, FlushScope, Level, LockOp, Notify, Order, Primitive, Tag, Write,
+    Action, Fence, FlushScope, Level, LockOp, Notify, Order, Primitive, Tag, Wanted, Write,
 };
 use shootdown_litmus::program::{Arg, Place, PlaceKind};
 use shootdown_litmus::{Name, Span, Type};
@@ -470,12 +470,13 @@ impl Builder<'_, '_> {
             }
             Action::GatherStart => Op::GatherStart,
             Action::GatherPage => Op::GatherPage { page: call.value(0) },
-            Action::PageBehind(write) => {
+            Action::PageBehind(wanted) => {
                 if self.cx.shape.agents[self.thread].context.is_some() {
                     self.refuse(format!("`{name}` is called by a thread with a context"), span);
                 }
                 let address = call.value(0);
-                let op = Op::PageBehind { into, address: address.clone(), space, write };
+                let (write, pins) = (wanted != Wanted::Page, wanted == Wanted::Pin);
+                let op = Op::PageBehind { into, address: address.clone(), space, write, pins };
                 let node = self.step(at, op, span, &name);
                 let whose = Faulter::Kernel;
                 return self

@@ -80,6 +80,7 @@ impl Builder<'_, '_> {
                         address,
                         space: self.space,
                         write: false,
+                        pins: false,
                     };
                     self.step(at, op, span, name);
                 } else if let Some(into) = into {
