@@ -76,6 +76,13 @@ impl Request {
         }
     }
 
+    /// The model and the dials that were turned, for below an answer that is about
+    /// many machines.
+    pub fn assumed(&self) -> String {
+        let dials = self.params.iter().map(|(name, value)| format!(" {name}={value}"));
+        format!("{}{}", self.model.name(), dials.collect::<String>())
+    }
+
     /// Dials that come with the chosen kernel.
     pub(crate) fn dials(&self) -> Vec<(String, String)> {
         let era = |name: &str, value: &str| (name.to_owned(), value.to_owned());

@@ -48,6 +48,7 @@ struct Report {
     file: String,
     variant: String,
     bound: String,
+    model: String,
     clients: usize,
     not_covered: usize,
     stopped: usize,
@@ -135,6 +136,7 @@ fn one(file: &Path, arguments: &Arguments) -> Result<(Report, Status), String> {
         file: name,
         variant: variant.to_string(),
         bound: bound.to_string(),
+        model: request.assumed(),
         clients: list.len(),
         not_covered: list.len() - checked().count(),
         stopped: checked().filter(|checked| checked.search.stopped.is_some()).count(),
@@ -184,12 +186,13 @@ fn text(report: &Report) -> String {
         number => format!(", {number} {what}"),
     };
     out.push_str(&format!(
-        "\nclients  {} up to {}: {} break the path{}{}\nsearch   {} states\n",
+        "\nclients  {} up to {}: {} break the path{}{}\nmodel    {}\nsearch   {} states\n",
         report.clients,
         report.bound,
         if report.breaking == 0 { "none".to_owned() } else { report.breaking.to_string() },
         not(report.not_covered, "not covered"),
         not(report.stopped, "reached a limit"),
+        report.model,
         report.states,
     ));
     out

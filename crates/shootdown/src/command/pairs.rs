@@ -121,10 +121,11 @@ pub(super) fn run(
         return Status { input: true, ..Status::default() };
     }
     if arguments.json {
-        let report = serde_json::json!({ "schema": SCHEMA, "pairs": lines });
+        let report =
+            serde_json::json!({ "schema": SCHEMA, "model": request.assumed(), "pairs": lines });
         let _ = writeln!(out, "{report:#}");
     } else {
-        let _ = out.write_all(foot(&lines, &bound).as_bytes());
+        let _ = out.write_all(foot(&lines, &bound, &request.assumed()).as_bytes());
     }
     Status {
         differs: lines.iter().any(|line| line.test.is_some()),
@@ -171,7 +172,7 @@ fn text(line: &Line) -> String {
     )
 }
 
-fn foot(lines: &[Line], bound: &Bound) -> String {
+fn foot(lines: &[Line], bound: &Bound, assumed: &str) -> String {
     let hits = lines.iter().filter(|line| line.test.is_some()).count();
     let stopped: usize = lines.iter().map(|line| line.stopped).sum();
     let states: u64 = lines.iter().map(|line| line.states).sum();
@@ -181,7 +182,7 @@ fn foot(lines: &[Line], bound: &Bound) -> String {
         stopped => format!(", {stopped} of them stopped at a limit"),
     };
     format!(
-        "\npairs    {} of {} paths: {} with a hit\nclients  all up to {bound}\nsearch   {programs} programs{limits}, {states} states\n\
+        "\npairs    {} of {} paths: {} with a hit\nclients  all up to {bound}\nmodel    {assumed}\nsearch   {programs} programs{limits}, {states} states\n\
          note     a hit is a question: read its test beside the kernel's lines before it is called a bug\n",
         lines.len(),
         pairs::PATHS.len(),

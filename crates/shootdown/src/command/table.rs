@@ -123,11 +123,12 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
     if progress {
         eprint!("\r\x1b[K");
     }
+    let assumed = request.assumed();
     let text = match format {
-        Format::Text => survey::foot(&asked, &rows, paint),
-        Format::Markdown => survey::markdown(&asked, &rows),
+        Format::Text => survey::foot(&asked, &assumed, &rows, paint),
+        Format::Markdown => survey::markdown(&asked, &assumed, &rows),
         Format::Csv => survey::csv(&rows),
-        Format::Json => match survey::json(&asked, &rows) {
+        Format::Json => match survey::json(&asked, &assumed, &rows) {
             Ok(json) => json + "\n",
             Err(error) => {
                 eprintln!("shootdown: the table could not be written as json: {error}");

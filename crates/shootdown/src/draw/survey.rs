@@ -142,7 +142,7 @@ fn own(cell: &Cell) -> String {
 }
 
 /// What was asked, below the table.
-pub fn foot(asked: &Asked, rows: &[Row], paint: Paint) -> String {
+pub fn foot(asked: &Asked, assumed: &str, rows: &[Row], paint: Paint) -> String {
     let cells = || rows.iter().filter_map(|row| row.cell.as_ref().ok());
     let programs: u64 = cells().map(|cell| cell.explorations).sum();
     let states: u64 = cells().map(|cell| cell.states).sum();
@@ -163,10 +163,11 @@ pub fn foot(asked: &Asked, rows: &[Row], paint: Paint) -> String {
     }
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     format!(
-        "\nkernel   {}\nclients  all up to {}: at most {} around a path\nsearch   {}, {}\n{}\n",
+        "\nkernel   {}\nclients  all up to {}: at most {} around a path\nmodel    {}\nsearch   {}, {}\n{}\n",
         and(&parts),
         asked.bound,
         most,
+        assumed,
         count(programs, "program"),
         count(states, "state"),
         paint.faint(
@@ -178,7 +179,7 @@ pub fn foot(asked: &Asked, rows: &[Row], paint: Paint) -> String {
 }
 
 /// As a table of a document.
-pub fn markdown(asked: &Asked, rows: &[Row]) -> String {
+pub fn markdown(asked: &Asked, assumed: &str, rows: &[Row]) -> String {
     let mut out = String::from(
         "| kernel | machine | path | never | range_end | flush | change | latest | the kernel tells | that is |\n\
          |---|---|---|---|---|---|---|---|---|---|\n",
@@ -202,7 +203,7 @@ pub fn markdown(asked: &Asked, rows: &[Row]) -> String {
             }
         }
     }
-    out.push_str(&format!("\nClients: all up to {}.\n", asked.bound));
+    out.push_str(&format!("\nClients: all up to {}. Model: {assumed}.\n", asked.bound));
     out
 }
 
@@ -248,6 +249,8 @@ fn quoted(field: &str) -> String {
 struct Report<'r> {
     schema: &'static str,
     bound: String,
+    /// The model, and the dials that were turned.
+    model: &'r str,
     rows: Vec<JsonRow<'r>>,
 }
 
@@ -291,9 +294,9 @@ struct JsonShown<'r> {
 /// # Errors
 ///
 /// It could not be written.
-pub fn json(asked: &Asked, rows: &[Row]) -> Result<String, serde_json::Error> {
+pub fn json(asked: &Asked, assumed: &str, rows: &[Row]) -> Result<String, serde_json::Error> {
     let rows = rows.iter().map(json_row).collect();
-    let report = Report { schema: SCHEMA, bound: asked.bound.to_string(), rows };
+    let report = Report { schema: SCHEMA, bound: asked.bound.to_string(), model: assumed, rows };
     serde_json::to_string_pretty(&report)
 }
 
