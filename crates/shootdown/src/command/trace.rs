@@ -50,6 +50,7 @@ pub struct Arguments {
 }
 
 /// Which rows are asked for.
+#[derive(Default)]
 pub struct Asked {
     rules: Vec<Rule>,
     mm: Option<MmId>,
