@@ -8,7 +8,7 @@ use mmu_protocol::{MmId, PageSize, VirtAddr, VirtRange};
 use serde_json::Value;
 use shootdown_trace::event::{At, Entry, Event, Kind};
 use shootdown_trace::finding::{Finding, Link};
-use shootdown_trace::litmus::litmus;
+use shootdown_trace::litmus::{litmus, refuted_as};
 use shootdown_trace::rules::Rule;
 
 fn shootdown(arguments: &[&str]) -> Output {
@@ -130,6 +130,15 @@ fn violations_of_recordings_are_refuted_by_the_checker() {
         without(CORRECT, "silent.trace", |number, line| number > 1500 && line.contains(" inv: "));
     refuted(&silent, "R4", "NEW");
     refuted(&silent, "R5", "FREE");
+    let unstarted = without(CORRECT, "unstarted.trace", |number, line| {
+        number > 1500 && line.contains(" start: ")
+    });
+    refuted(&unstarted, "R1", "range");
+    let unended =
+        without(CORRECT, "unended.trace", |number, line| number > 1500 && line.contains(" end: "));
+    refuted(&unended, "R1", "range");
+    let written = fs::read_to_string(scratch("R1.litmus")).unwrap();
+    assert!(written.contains("range_start(va);") && !written.contains("range_end"), "{written}");
     let written = fs::read_to_string(scratch("R4.litmus")).unwrap();
     assert!(written.contains("//   line ") && written.contains("clear 0x"), "{written}");
 }
@@ -147,15 +156,17 @@ fn the_litmus_form_of_each_rule_is_refuted() {
     let mut written = Vec::new();
     for rule in Rule::all() {
         let old = Some(Entry { pfn: 1, accessible: true, table: false });
-        let last = match rule {
-            Rule::R4 | Rule::D3 => Kind::MapNew { addr, pfn: Some(2) },
-            _ => Kind::Free { pfn: 1, frames: 1 },
+        let start = event(1, Kind::Start { range, event: None, blockable: None });
+        let end = event(3, Kind::End { range, tells: None });
+        let clear = event(2, Kind::Clear { addr, size: PageSize::Base, old });
+        let chain = match rule {
+            Rule::R1 => vec![end],
+            Rule::R2 => vec![start, event(2, Kind::StartReturned { result: -11 }), end],
+            Rule::R4 | Rule::D3 => {
+                vec![start, clear, event(3, Kind::MapNew { addr, pfn: Some(2) })]
+            }
+            _ => vec![start, clear, event(3, Kind::Free { pfn: 1, frames: 1 })],
         };
-        let chain = vec![
-            event(1, Kind::Start { range, event: None, blockable: None }),
-            event(2, Kind::Clear { addr, size: PageSize::Base, old }),
-            event(3, last),
-        ];
         let about = rule.about();
         let finding = Finding {
             rule,
@@ -172,11 +183,12 @@ fn the_litmus_form_of_each_rule_is_refuted() {
         fs::write(&file, text).unwrap();
         let check = shootdown(&["check", file.to_str().unwrap()]);
         let text = stdout(&check);
-        let verdict = text.lines().find(|line| line.starts_with(about.obligation.code()));
+        let verdict = text.lines().find(|line| line.starts_with(refuted_as(rule)));
         assert!(verdict.is_some_and(|line| line.contains("violated")), "{rule}: {text}");
         written.push(rule);
     }
-    assert_eq!(written, [Rule::R4, Rule::R5, Rule::R6, Rule::R7, Rule::D1, Rule::D2, Rule::D3]);
+    use Rule::{D1, D2, D3, R1, R2, R4, R5, R6, R7};
+    assert_eq!(written, [R1, R2, R4, R5, R6, R7, D1, D2, D3]);
 }
 
 #[test]

@@ -11,6 +11,18 @@ use crate::event::{Event, Kind};
 use crate::finding::Finding;
 use crate::rules::Rule;
 
+/// What `check` says of the litmus test of this rule.
+///
+/// Pairs have a name of their own there: a run ends where they break, before anybody
+/// could wait for ever.
+#[must_use]
+pub fn refuted_as(rule: Rule) -> &'static str {
+    match rule {
+        Rule::R1 | Rule::R2 => "range",
+        _ => rule.about().obligation.code(),
+    }
+}
+
 /// The litmus test of a finding; `None` if its rule has no such form. `source` is where
 /// it was found, `say` writes an event.
 pub fn litmus(finding: &Finding, source: &str, say: impl Fn(&Event) -> String) -> Option<String> {
@@ -22,7 +34,10 @@ pub fn litmus(finding: &Finding, source: &str, say: impl Fn(&Event) -> String) -
         Rule::D1 => (DRIVER_NOT_TOLD, ZAP_IN_ORDER.to_owned()),
         Rule::D2 => (DRIVER_NOT_ASKING, ZAP_IN_ORDER.to_owned()),
         Rule::D3 => (DRIVER_AT_END, REPLACE_IN_ORDER.to_owned()),
-        Rule::R1 | Rule::R2 | Rule::R3 | Rule::R8 => return None,
+        Rule::R1 => (WALKS, unpaired(finding).to_owned()),
+        Rule::R2 => (REFUSES, ended_all_the_same(finding)?.to_owned()),
+        // Never more than a suspicion.
+        Rule::R3 | Rule::R8 => return None,
     };
     let place = finding.chain.first().map_or(0, |link| link.event.at.place);
     let code = finding.rule.code().to_lowercase();
@@ -32,7 +47,7 @@ pub fn litmus(finding: &Finding, source: &str, say: impl Fn(&Event) -> String) -
          // Made of a trace: {source}, rule {} ({}).\n// The events:\n",
         finding.what,
         finding.rule,
-        finding.obligation.code(),
+        refuted_as(finding.rule),
     );
     for link in &finding.chain {
         let note = if link.note.is_empty() { String::new() } else { format!(": {}", link.note) };
@@ -45,6 +60,7 @@ pub fn litmus(finding: &Finding, source: &str, say: impl Fn(&Event) -> String) -
     let (map, threads) = match finding.rule {
         Rule::R4 => (MAP_COW, COW_THREADS),
         Rule::D3 => (MAP_COW, COW_THREADS_FILLED),
+        Rule::R1 | Rule::R2 => (MAP_ALONE, ALONE),
         _ => (MAP_ZAP, ZAP_THREADS),
     };
     let guest = matches!(finding.rule, Rule::R6 | Rule::R7);
@@ -55,6 +71,11 @@ pub fn litmus(finding: &Finding, source: &str, say: impl Fn(&Event) -> String) -
 
 const MAP_COW: &str = "{\n    map a -> Fa {7} : ro anon cow x2;\n    int bell = 0;\n}\n\n";
 const MAP_ZAP: &str = "{\n    map a -> Fa {7} : rw anon excl;\n    frame Fa owner other;\n}\n\n";
+
+const MAP_ALONE: &str = "{\n    map a -> Fa {7} : rw anon excl;\n}\n\n";
+
+/// Pairs need nobody else.
+const ALONE: &str = "P0(int *a)  { change(a); }\n\nexists (true)\n";
 
 /// The one who writes through the new entry, and the device that has heard of it.
 const COW_THREADS: &str = "\
@@ -116,6 +137,13 @@ macro_rules! filled {
         )
     };
 }
+
+/// A subscriber that refuses.
+const REFUSES: &str = "\
+static int refuse(struct mmu_notifier *mn, const struct mmu_notifier_range *r) { return -EAGAIN; }
+static const struct mmu_notifier_ops ops = { .invalidate_range_start = refuse };
+subscribe mm : ops;
+";
 
 /// It forgets only when the range ends.
 const DRIVER_AT_END: &str = filled!(
@@ -195,6 +223,39 @@ fn steps(finding: &Finding, set: &str, free: &str) -> (String, String) {
     }
     (locked, after)
 }
+
+fn unpaired(finding: &Finding) -> &'static str {
+    let started = finding.chain.iter().any(|link| matches!(link.event.kind, Kind::Start { .. }));
+    if started { NO_END } else { NO_START }
+}
+
+/// The caller that takes a refusal for a start. A start that may block and is refused has
+/// no form: the checker takes every answer to it for a yes, as its callers do.
+fn ended_all_the_same(finding: &Finding) -> Option<&'static str> {
+    let ended = finding.chain.iter().any(|link| matches!(link.event.kind, Kind::End { .. }));
+    ended.then_some(
+        "__implements(nop)\nstatic void change(unsigned long va)\n{\n    \
+         if (mmu_notifier_invalidate_range_start_nonblock(va)) {\n        \
+         mmu_notifier_invalidate_range_end(va);\n        return;\n    }\n    \
+         mmu_notifier_invalidate_range_end(va);\n}\n",
+    )
+}
+
+const NO_END: &str = "\
+__implements(nop)
+static void change(unsigned long va)
+{
+    mmu_notifier_invalidate_range_start(va);
+}
+";
+
+const NO_START: &str = "\
+__implements(nop)
+static void change(unsigned long va)
+{
+    mmu_notifier_invalidate_range_end(va);
+}
+";
 
 fn replace(finding: &Finding) -> String {
     let (locked, _) = steps(finding, "    set_pte_at(pte, mk_pte(new, RW));\n", "");

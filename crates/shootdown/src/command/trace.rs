@@ -153,8 +153,8 @@ fn write_litmus(file: &Path, all: &[Checked], asked: &Asked) -> Status {
     });
     let Some((text, finding)) = found else {
         eprintln!(
-            "shootdown: {}: not written: no violation of R4 to R7 or D1 to D3 was found; the \
-             others have no litmus form",
+            "shootdown: {}: not written: no violation that has a litmus form was found (R1, R4 to \
+             R7, D1 to D3, and R2 where a refused range has an end)",
             file.display()
         );
         return Status { open: true, ..Status::default() };
@@ -165,7 +165,7 @@ fn write_litmus(file: &Path, all: &[Checked], asked: &Asked) -> Status {
                 "shootdown: {}: {} as a litmus test, to be refuted for {}",
                 file.display(),
                 finding.rule,
-                finding.obligation
+                litmus::refuted_as(finding.rule)
             );
             Status::default()
         }
