@@ -46,6 +46,7 @@ fn without(name: &str, to: &str, is_gone: impl Fn(usize, &str) -> bool) -> Strin
 
 const CORRECT: &str = "linux-6.1-faketlb-correct.trace.gz";
 const LATE: &str = "linux-6.1-faketlb-drops-at-range-end.trace.gz";
+const KVM: &str = "linux-6.1-kvm.trace.gz";
 
 #[test]
 fn right_late_and_nothing() {
@@ -83,6 +84,14 @@ fn json() {
     assert_eq!(rule("R6")["status"], "not_checked");
     assert!(rule("R6")["why"].as_str().unwrap().contains("kvm_tdp_mmu_spte_changed"));
     assert_eq!(trace["statistics"][0]["ranges"]["CLEAR"], 28);
+
+    // One range of everything among a thousand says nothing of how wide ranges are.
+    // The recording's other one comes at the exit, when nobody is registered any more.
+    let kvm = shootdown(&["trace", "--json", "--statistics", &recording(KVM)]);
+    let value: Value = serde_json::from_str(&stdout(&kvm)).unwrap();
+    let figures = &value["traces"][0]["statistics"][0];
+    assert_eq!(figures["ranges_of_everything"], 1);
+    assert!(figures["mean_width"].as_u64().is_some_and(|bytes| bytes < 1 << 30), "{figures}");
 }
 
 #[test]

@@ -39,7 +39,9 @@ impl Histogram {
 pub struct OfMm {
     /// Ranges by their event; `None` where it was not recorded.
     pub ranges: BTreeMap<&'static str, u64>,
-    /// Bytes of a range.
+    /// Of these: of everything.
+    pub whole: u64,
+    /// Bytes of a range that is not of everything.
     pub widths: Histogram,
     /// From the return of the start to the entry of the end.
     pub inside: Histogram,
@@ -117,7 +119,12 @@ impl Statistics {
                 let of = self.mms.entry(mm).or_default();
                 let name = why.map_or("not recorded", RangeEvent::name);
                 *of.ranges.entry(name).or_default() += 1;
-                of.widths.add(range.len());
+                // One such would drown the mean of all others.
+                if range.end().as_u64() == u64::MAX {
+                    of.whole += 1;
+                } else {
+                    of.widths.add(range.len());
+                }
                 of.most_open = of.most_open.max(open);
                 self.told.insert(event.at.thread, (0, Vec::new()));
             }

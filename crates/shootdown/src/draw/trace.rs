@@ -285,6 +285,7 @@ fn figures(checked: &Checked) -> String {
             list(of.ranges.iter().map(|(why, count)| format!("{why} {count}")).collect()),
         );
         line("refused, most open at once", format!("{}, {}", of.refused, of.most_open));
+        line("of these of everything", of.whole.to_string());
         line("width of a range", bytes(&of.widths));
         line("from start's return to end", inside(of, checked.source.unit));
         line(
@@ -436,6 +437,7 @@ struct Figures {
     ranges: std::collections::BTreeMap<&'static str, u64>,
     refused: u64,
     most_open: u64,
+    ranges_of_everything: u64,
     mean_width: u64,
     mean_inside: u64,
     longest_inside: u64,
@@ -564,6 +566,7 @@ fn json_figures(checked: &Checked) -> Vec<Figures> {
         ranges: of.ranges.clone(),
         refused: of.refused,
         most_open: of.most_open,
+        ranges_of_everything: of.whole,
         mean_width: of.widths.mean(),
         mean_inside: of.inside.mean(),
         longest_inside: of.inside.max,
