@@ -27,7 +27,7 @@ pub(super) fn check(program: &Program) -> Result<()> {
             place: Some(program.files.locate(function.span)),
             why: format!(
                 "`{}` is kernel code of the test's own, and on threads the kernel is the address \
-                 space; use the calls of user programs, or `replay` a witness of the checker",
+                 space; use the calls of user programs, or `shootdown check`, which explores it",
                 function.name
             ),
             failed: false,
