@@ -140,6 +140,11 @@ pub(crate) fn stopped(outcome: Outcome, states: u64) -> Option<String> {
     match outcome {
         Outcome::Limit { stop, complete_to_depth } => {
             let what = match stop {
+                Stop::Asked => {
+                    return Some(format!(
+                        "interrupted at {states} states, complete to depth {complete_to_depth}"
+                    ));
+                }
                 Stop::States => "states",
                 Stop::Bytes => "memory",
                 Stop::Time => "time",

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use shootdown_explore::Progress;
 
 use shootdown_litmus::Program;
 
@@ -94,6 +96,10 @@ impl<'r> Jury<'r> {
         let mut refused = 0;
         let mut weaker = None;
         for (at, case) in cases.into_iter().enumerate() {
+            if let Some(why) = request.until.why() {
+                let (span, program) = (case.program.header.span, Box::new(case.program));
+                return Err(Refused::NotCovered { program, why: why.to_owned(), span });
+            }
             match prepare(case.program.clone(), request) {
                 Ok(subject) => {
                     if subject.setting.is_too_strong() {
@@ -207,8 +213,13 @@ impl<'r> Jury<'r> {
         }
         match replies().all(|reply| matches!(reply, Ok((_, true, _)))) {
             true => Ok(true),
-            false => Err("a search reached a limit".to_owned()),
+            false => Err(self.stopped().to_owned()),
         }
+    }
+
+    /// What ended a search before it was complete.
+    fn stopped(&self) -> &'static str {
+        self.request.until.why().unwrap_or("a search reached a limit")
     }
 
     /// Who is asked answers with codes, and whether all was searched; `Err` if
@@ -216,6 +227,18 @@ impl<'r> Jury<'r> {
     fn ask(&self, edit: &Edit<'_>, asked: Asked) -> Vec<Option<Reply>> {
         let order = self.order.borrow().clone();
         let request = self.quiet();
+        // What is told of a search is told of all of them together.
+        let finished = Arc::new(AtomicU64::new(self.states.get()));
+        let together = request.progress.clone().map(|tell| {
+            let finished = Arc::clone(&finished);
+            move |own: Progress| {
+                tell(Progress { states: finished.load(Ordering::Relaxed) + own.states, ..own });
+            }
+        });
+        let request = match together.clone() {
+            Some(together) => Request { progress: Some(Arc::new(together)), ..request },
+            None => request,
+        };
         let exercised = AtomicU32::new(self.exercised.get());
         let silent = AtomicU32::new(self.silent.get());
         // The first of the order that is known to break.
@@ -235,6 +258,10 @@ impl<'r> Jury<'r> {
             exercised.fetch_or(yes, Ordering::Relaxed);
             silent.fetch_or(no, Ordering::Relaxed);
             let states = explored.found.states;
+            finished.fetch_add(states, Ordering::Relaxed);
+            if let Some(tell) = &together {
+                tell(Progress { states: 0, depth: explored.found.depth, level: 0 });
+            }
             if !found.is_empty() {
                 broken.fetch_min(turn, Ordering::Relaxed);
             }
@@ -266,7 +293,7 @@ impl<'r> Jury<'r> {
     }
 
     fn quiet(&self) -> Request {
-        Request { guards: false, progress: None, threads: 1, ..self.request.clone() }
+        Request { guards: false, threads: 1, ..self.request.clone() }
     }
 
     /// Codes with the shortest run to each.
@@ -283,7 +310,7 @@ impl<'r> Jury<'r> {
         for (code, at) in wanted {
             if !checked.iter().any(|(known, _)| *known == at) {
                 let program = edit(&self.members[at].case.program);
-                let request = self.quiet();
+                let request = Request { progress: None, ..self.quiet() };
                 let subject = program.and_then(|program| prepare(program, &request).ok());
                 let Some(subject) = subject else { continue };
                 checked.push((at, check(&subject, &request)));
@@ -308,7 +335,7 @@ impl<'r> Jury<'r> {
         }
         let stopped = found.iter().flatten().any(|answer| matches!(answer, Ok((_, false, _))));
         match stopped {
-            true => Judged::Unknown("a search reached a limit".to_owned()),
+            true => Judged::Unknown(self.stopped().to_owned()),
             false => Judged::Clean,
         }
     }

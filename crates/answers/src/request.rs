@@ -1,6 +1,6 @@
 //! How a test is checked.
 
-use shootdown_explore::{Limits, Options, Reductions};
+use shootdown_explore::{Limits, Options, Reductions, Until};
 use shootdown_litmus::{
     Diagnostics, Found, Include, Program, SourceError, Sources, Variant, check_source,
 };
@@ -19,6 +19,8 @@ pub struct Request {
     pub kernel: Option<String>,
     /// Caps on the search.
     pub limits: Limits,
+    /// When all searches end that an answer takes.
+    pub until: Until,
     /// Threads of the search.
     pub threads: usize,
     /// What need not be searched.
@@ -54,6 +56,7 @@ impl Default for Request {
             machine: None,
             kernel: None,
             limits: Limits::default(),
+            until: Until::default(),
             threads: 1,
             reductions: Reductions::ALL,
             forget_dead: true,
@@ -70,6 +73,7 @@ impl Request {
         Options {
             threads: self.threads,
             limits: self.limits,
+            until: self.until.clone(),
             reductions: self.reductions,
             progress: self.progress.clone(),
             ..Options::default()

@@ -78,7 +78,7 @@ mod trapped;
 mod witness;
 
 pub use layout::{Field, Layout};
-pub use limit::{Limits, Outcome, Stop};
+pub use limit::{Limits, Outcome, Stop, Until};
 pub use model::{Model, Reductions};
 pub use packed::Packed;
 pub use search::{Exploration, Options, Progress, Violation, explore};

@@ -1,6 +1,8 @@
 //! When to give up, and what is known then.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Caps on a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,34 @@ impl Default for Limits {
     }
 }
 
+/// What ends many searches together. Each of [`Limits`] is about one search: a
+/// question that takes thousands of them has one end for all.
+#[derive(Clone, Debug, Default)]
+pub struct Until {
+    /// None goes on behind this moment.
+    pub moment: Option<Instant>,
+    /// None goes on once somebody has set this.
+    pub asked: Option<Arc<AtomicBool>>,
+}
+
+impl Until {
+    /// What ends them, if it is so far. Who asked comes first: it is what a reader
+    /// did, and a moment that is over too has changed nothing for it.
+    pub fn over(&self) -> Option<Stop> {
+        let is_set = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
+        if self.asked.as_ref().is_some_and(is_set) {
+            return Some(Stop::Asked);
+        }
+        self.moment.filter(|moment| Instant::now() > *moment).map(|_| Stop::Time)
+    }
+
+    /// The same in words.
+    pub fn why(&self) -> Option<&'static str> {
+        self.over()
+            .map(|stop| if stop == Stop::Asked { "interrupted" } else { "the time was over" })
+    }
+}
+
 /// What ended the search before it was complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -29,6 +59,8 @@ pub enum Stop {
     Bytes,
     /// [`Limits::time`].
     Time,
+    /// [`Until::asked`].
+    Asked,
     /// [`Model::stopped`](crate::Model::stopped): none of them.
     Model,
 }

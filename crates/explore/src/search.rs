@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::bits::Bits;
-use crate::limit::{Limits, Outcome, Stop};
+use crate::limit::{Limits, Outcome, Stop, Until};
 use crate::model::{Model, Reductions};
 use crate::packed::Packed;
 use crate::parallel::in_parallel;
@@ -39,6 +39,8 @@ pub struct Options {
     pub threads: usize,
     /// When to give up.
     pub limits: Limits,
+    /// When all give up, of whom this search is one.
+    pub until: Until,
     /// What to leave out because it shows nothing new.
     pub reductions: Reductions,
     /// End at the first level that breaks a property.
@@ -63,6 +65,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("threads", &self.threads)
             .field("limits", &self.limits)
+            .field("until", &self.until)
             .field("reductions", &self.reductions)
             .field("first_violation_only", &self.first_violation_only)
             .field("properties", &self.properties)
@@ -78,6 +81,7 @@ impl Default for Options {
         Options {
             threads: 1,
             limits: Limits::default(),
+            until: Until::default(),
             reductions: Reductions::default(),
             first_violation_only: false,
             properties: u64::MAX,
@@ -367,7 +371,7 @@ impl<M: Model> Search<'_, M> {
         } else if self.started.elapsed() > limits.time {
             Err(Stop::Time)
         } else {
-            Ok(())
+            self.options.until.over().map_or(Ok(()), Err)
         }
     }
 

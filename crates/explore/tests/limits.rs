@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use shootdown_explore::{
-    Field, Layout, Limits, Model, Options, Outcome, Packed, Reductions, Stop, explore,
+    Field, Layout, Limits, Model, Options, Outcome, Packed, Reductions, Stop, Until, explore,
 };
 
 /// `count` processes that each count to `to`, in a state of as many words as
@@ -77,6 +77,7 @@ const PLAIN: Options = Options {
     properties: u64::MAX,
     witnessed: u64::MAX,
     trapped: false,
+    until: Until { moment: None, asked: None },
     progress: None,
 };
 

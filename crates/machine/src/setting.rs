@@ -38,9 +38,9 @@ pub const DIALS: [Dial; 12] = [
     },
     Dial {
         name: "tells",
-        values: &["kernel", "never", "range_end", "flush", "change"],
+        values: &["kernel", "calls", "never", "range_end", "flush", "change"],
         default: "kernel",
-        help: "when the secondary TLBs are told: as the path says, or never, at range_end, with CPU flushes, behind each change under the lock",
+        help: "when the secondary TLBs are told: as the path says, or so without any flush, never, at range_end, with CPU flushes, behind each change under the lock",
     },
     Dial {
         name: "perm_miss_rewalk",
@@ -242,6 +242,7 @@ impl Setting {
             "range_end_invalidates" => self.range_end_invalidates = on,
             "tells" => {
                 self.tells = match value {
+                    "calls" => Tells::Calls,
                     "never" => Tells::Never,
                     "range_end" => Tells::RangeEnd,
                     "flush" => Tells::Flush,
@@ -283,6 +284,7 @@ impl Setting {
             "range_end_invalidates" => word(self.range_end_invalidates),
             "tells" => match self.tells {
                 Tells::Kernel => "kernel",
+                Tells::Calls => "calls",
                 Tells::Never => "never",
                 Tells::RangeEnd => "range_end",
                 Tells::Flush => "flush",

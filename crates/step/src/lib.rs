@@ -21,7 +21,7 @@ pub mod value;
 pub use code::{ContractCall, Node, NodeId, Refusal, Site, ThreadCode, Variable};
 pub use expr::{Expr, Reg, ask_entry, change_entry};
 pub use lower::live::{operands, results};
-pub use lower::{Dials, Lowered, Target, Tells, Unsupported, WALK, lower};
+pub use lower::{Dials, Lowered, Moment, Target, Tells, Unsupported, WALK, lower};
 pub use memory::MemoryModel;
 pub use op::{Access, DirtyAct, EntryAt, Failure, LockAt, Op, Range};
 pub use shape::Shape;

@@ -139,7 +139,7 @@ pub struct Cell {
 pub fn cell(
     name: &str,
     text: &str,
-    sources: &dyn Sources,
+    sources: &(dyn Sources + Sync),
     request: &Request,
     bound: &Bound,
 ) -> Result<Cell, String> {

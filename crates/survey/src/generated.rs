@@ -1,5 +1,7 @@
 //! A path with each of its clients, one by one: who breaks it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use shootdown_answers::check::{Refused, check, prepare};
 use shootdown_answers::judge::violated;
 use shootdown_answers::jury::at_once;
@@ -7,6 +9,8 @@ use shootdown_answers::request::Request;
 use shootdown_answers::verdict::Checked;
 use shootdown_clients::{Bound, Client, Skeleton};
 use shootdown_litmus::{Program, Sources, Variant};
+
+use crate::around::Around;
 
 /// A client, and what it finds.
 #[derive(Clone, Debug)]
@@ -29,9 +33,18 @@ impl Generated {
     }
 }
 
+/// The clients up to a bound.
+#[derive(Clone, Debug)]
+pub struct Among {
+    /// Those that were asked, the smallest first.
+    pub clients: Vec<Generated>,
+    /// How many there are; more than were asked if [`Request::until`] has ended it.
+    pub all: usize,
+}
+
 /// Puts every client up to a bound around the path of a test, the smallest first.
 /// The first that finds something is minimal: no client with fewer threads, or as
-/// many and fewer accesses, does.
+/// many and fewer accesses, does. `tell` hears how many of how many were asked.
 ///
 /// # Errors
 ///
@@ -39,32 +52,39 @@ impl Generated {
 pub fn generate(
     file: &str,
     program: &Program,
-    sources: &dyn Sources,
+    sources: &(dyn Sources + Sync),
     variant: &Variant,
     request: &Request,
     bound: &Bound,
-) -> Result<Vec<Generated>, String> {
+    tell: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Among, String> {
     let skeleton = Skeleton::of(program).map_err(|why| why.to_string())?;
     let list = skeleton.clients(bound);
-    let mut programs = Vec::new();
-    for client in &list {
-        let text = skeleton.test(client, None, "");
-        let program = request
-            .read(file, &text, sources, variant)
-            .map_err(|error| format!("the client `{client}`: {error}"))?;
-        programs.push(program);
-    }
+    let all = list.len();
     let request = Request { guards: false, progress: None, threads: 1, ..request.clone() };
-    let found = at_once(programs.len(), |at| match prepare(programs[at].clone(), &request) {
-        Ok(subject) => Ok(check(&subject, &request)),
-        Err(Refused::NotCovered { why, .. }) => Err(why),
-        Err(Refused::Input(error)) => Err(error.to_string()),
+    let around = Around { name: file, variant, request: &request, sources };
+    let asked = AtomicUsize::new(0);
+    let found = at_once(all, |at| {
+        // Whoever was cut short was not asked.
+        let asked_for = |found| request.until.over().is_none().then_some(found);
+        let program = match around.read(&skeleton, &list[at]) {
+            Ok(program) => program,
+            Err(why) => return asked_for(Err(why)),
+        };
+        let checked = match prepare(program, &request) {
+            Ok(subject) => Ok(check(&subject, &request)),
+            Err(Refused::NotCovered { why, .. }) => Err(why),
+            Err(Refused::Input(error)) => Err(error.to_string()),
+        };
+        tell(asked.fetch_add(1, Ordering::Relaxed) + 1, all);
+        asked_for(Ok(checked))
     });
+    let found: Result<Vec<_>, String> = found.into_iter().map_while(|found| found).collect();
     let name = &program.header.name;
     let switches = variant.to_string();
-    Ok(list
+    let clients = list
         .into_iter()
-        .zip(found)
+        .zip(found?)
         .enumerate()
         .map(|(at, (client, checked))| {
             let name = format!("{name}+{at:03}");
@@ -72,7 +92,8 @@ pub fn generate(
             let text = skeleton.test(&client, Some(&name), &ending);
             Generated { lines: skeleton.lines(&client), text, checked, client }
         })
-        .collect())
+        .collect();
+    Ok(Among { clients, all })
 }
 
 /// The `expect` table: what was found, and how it was asked.

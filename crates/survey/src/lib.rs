@@ -8,12 +8,14 @@
 //! notification from nowhere to range_end, to the flush of the CPUs, and under the
 //! lock.
 //!
+//! - [`around`]: clients around a path, as tests;
 //! - [`path`]: the paths, and one of them with all its clients;
 //! - [`cell`]: one path on one machine;
 //! - [`table`]: all of them;
 //! - [`pairs`]: two paths against each other on one page;
 //! - [`generated`]: any path, client by client.
 
+pub mod around;
 pub mod cell;
 pub mod generated;
 pub mod pairs;

@@ -14,6 +14,7 @@ use shootdown_answers::request::Request;
 use shootdown_clients::{Bound, Skeleton};
 use shootdown_litmus::{Sources, Variant};
 
+use crate::around::Around;
 use crate::path;
 
 /// Paths whose faults have one handler, so that two of them make a test. Others
@@ -201,7 +202,7 @@ fn renamed(text: &str, from: &str, to: &str) -> String {
 pub fn ask(
     pair: Pair,
     kernel: &str,
-    sources: &dyn Sources,
+    sources: &(dyn Sources + Sync),
     request: &Request,
     bound: &Bound,
 ) -> Result {
@@ -215,7 +216,7 @@ pub fn ask(
 fn asked(
     pair: Pair,
     kernel: &str,
-    sources: &dyn Sources,
+    sources: &(dyn Sources + Sync),
     request: &Request,
     bound: &Bound,
     result: &mut Result,
@@ -224,24 +225,20 @@ fn asked(
     let request = Request { guards: false, progress: None, threads: 1, ..request.clone() };
     let name = format!("{}-vs-{}.litmus", pair.first, pair.second);
     let variant = Variant::base();
-    let read = |text: &str| {
-        request.read(&name, text, sources, &variant).map_err(|error| error.to_string())
-    };
-    let skeleton =
-        Skeleton::keeping(&read(&text)?, &["P0", "P1"]).map_err(|why| why.to_string())?;
+    let program = request.read(&name, &text, sources, &variant);
+    let program = program.map_err(|error| error.to_string())?;
+    let skeleton = Skeleton::keeping(&program, &["P0", "P1"]).map_err(|why| why.to_string())?;
     let list = skeleton.clients(bound);
-    let programs: Vec<_> = list
-        .iter()
-        .map(|client| read(&skeleton.test(client, None, "")))
-        .collect::<std::result::Result<_, _>>()?;
-    let found = at_once(programs.len(), |at| match prepare(programs[at].clone(), &request) {
-        Ok(subject) => {
-            let checked = check(&subject, &request);
-            Ok((violated(&checked), checked.search.states, checked.search.stopped.is_some()))
-        }
-        Err(Refused::NotCovered { why, .. }) => Err(why),
-        Err(Refused::Input(error)) => Err(error.to_string()),
-    });
+    let around = Around { name: &name, variant: &variant, request: &request, sources };
+    let found =
+        at_once(list.len(), |at| match prepare(around.read(&skeleton, &list[at])?, &request) {
+            Ok(subject) => {
+                let checked = check(&subject, &request);
+                Ok((violated(&checked), checked.search.states, checked.search.stopped.is_some()))
+            }
+            Err(Refused::NotCovered { why, .. }) => Err(why),
+            Err(Refused::Input(error)) => Err(error.to_string()),
+        });
     for (client, found) in list.iter().zip(found) {
         let (codes, states, stopped) = found?;
         result.clients += 1;

@@ -6,6 +6,8 @@ use shootdown_answers::request::Request;
 use shootdown_clients::{Bound, Client, Skeleton};
 use shootdown_litmus::{Embedded, Include, Program, Sources, Variant, text_of};
 
+use crate::around::Around;
+
 /// The paths, files of `litmus/table`, in the order of the table.
 pub const PATHS: [&str; 17] = [
     "cow",
@@ -59,7 +61,7 @@ impl Path {
     pub fn read(
         name: &str,
         text: &str,
-        sources: &dyn Sources,
+        sources: &(dyn Sources + Sync),
         request: &Request,
         bound: &Bound,
     ) -> Result<Path, String> {
@@ -88,26 +90,14 @@ impl Path {
     /// A client that cannot be read: never, if the path can.
     pub fn cases(
         &self,
-        sources: &dyn Sources,
+        sources: &(dyn Sources + Sync),
         request: &Request,
         only: Option<&[usize]>,
     ) -> Result<Vec<Case>, String> {
         let all: Vec<usize> = (0..self.clients.len()).collect();
         let wanted = only.unwrap_or(&all);
-        wanted.iter().map(|at| self.case(&self.clients[*at], sources, request)).collect()
-    }
-
-    fn case(
-        &self,
-        client: &Client,
-        sources: &dyn Sources,
-        request: &Request,
-    ) -> Result<Case, String> {
-        let text = self.skeleton.test(client, None, "");
-        let program = request
-            .read(&self.file, &text, sources, &Variant::base())
-            .map_err(|error| format!("the client `{client}`: {error}"))?;
-        let always = client.threads.iter().all(|thread| thread.steps.len() == 1);
-        Ok(Case { program, client: Some(self.skeleton.lines(client).into()), always })
+        let variant = Variant::base();
+        let around = Around { name: &self.file, variant: &variant, request, sources };
+        around.all(&self.skeleton, wanted.iter().map(|at| &self.clients[*at]))
     }
 }

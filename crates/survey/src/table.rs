@@ -39,6 +39,13 @@ pub struct Asked {
     pub bound: Bound,
 }
 
+impl Asked {
+    /// How many rows that is.
+    pub fn rows(&self) -> usize {
+        self.paths.len() * self.kernels.len() * self.machines.len()
+    }
+}
+
 /// A row: one path of one kernel on one machine.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -56,13 +63,13 @@ pub struct Row {
     pub time: Duration,
 }
 
-/// Asks for all of them, one after the other; `each` is told of every row, and
-/// says whether to go on.
+/// Asks for all of them, one after the other; `each` is told of every row. Fewer
+/// rows than were asked for: [`Request::until`] has ended it.
 pub fn table(
     asked: &Asked,
-    sources: &dyn Sources,
+    sources: &(dyn Sources + Sync),
     request: &Request,
-    each: &mut dyn FnMut(&Row) -> bool,
+    each: &mut dyn FnMut(&Row),
 ) -> Vec<Row> {
     let mut rows = Vec::new();
     for kernel in &asked.kernels {
@@ -77,6 +84,9 @@ pub fn table(
                 let text = path::text(name);
                 let title = text.as_deref().map_or(String::new(), title);
                 let cell = text.and_then(|text| cell(name, &text, sources, &request, &asked.bound));
+                if request.until.over().is_some() {
+                    return rows;
+                }
                 let row = Row {
                     path: name.clone(),
                     title,
@@ -85,11 +95,8 @@ pub fn table(
                     cell,
                     time: begun.elapsed(),
                 };
-                let on = each(&row);
+                each(&row);
                 rows.push(row);
-                if !on {
-                    return rows;
-                }
             }
         }
     }

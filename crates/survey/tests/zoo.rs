@@ -26,8 +26,11 @@ fn found(name: &str) -> Option<Vec<&'static str>> {
     // What sc shows, the weaker models show too.
     let request = Request { model: MemoryModel::Sc, ..Request::default() };
     let program = request.read(name, &text, &LIBRARY, &variant).expect("a right text");
-    let list = generate(name, &program, &LIBRARY, &variant, &request, &Bound::default()).ok()?;
-    let mut codes: Vec<&str> = list.iter().flat_map(|generated| generated.codes()).collect();
+    let list =
+        generate(name, &program, &LIBRARY, &variant, &request, &Bound::default(), &|_, _| ())
+            .ok()?;
+    let mut codes: Vec<&str> =
+        list.clients.iter().flat_map(|generated| generated.codes()).collect();
     codes.sort_unstable();
     codes.dedup();
     Some(codes)

@@ -9,7 +9,7 @@ use shootdown_litmus::program::{
     Arg, Body, Expr, ExprKind, FunctionId, LocalId, Op, OpKind, Place, PlaceKind,
 };
 use shootdown_litmus::{Program, Span};
-use shootdown_step::Dials;
+use shootdown_step::{Dials, Moment};
 
 use super::answer::Tells;
 use super::edit::{put_in, take_out};
@@ -134,7 +134,8 @@ fn of_body(program: &Program, owner: Owner, dials: Dials, list: &mut Vec<Part>) 
                 rest,
             });
         };
-        let cpus = if dials.cpu_flush_notifies { Tells::Both } else { Tells::Cpus };
+        let flush = |moment| if dials.tells_at(moment) { Tells::Both } else { Tells::Cpus };
+        let cpus = flush(Moment::Flush);
         match row.action {
             Action::ClearEntry { level, flush: true, notify } => {
                 let Some(less) = weaker(row) else { continue };
@@ -150,7 +151,7 @@ fn of_body(program: &Program, owner: Owner, dials: Dials, list: &mut Vec<Part>) 
                     name
                 };
                 let flush = range.as_ref().and_then(|range| call(name, range));
-                let tells_too = notify && !dials.cpu_flush_notifies;
+                let tells_too = notify && dials.tells_at(Moment::ClearNotify);
                 let rest = match tells_too {
                     true => Rest::LessAnd(least, tell.clone()),
                     false => Rest::Less(least),
@@ -162,7 +163,7 @@ fn of_body(program: &Program, owner: Owner, dials: Dials, list: &mut Vec<Part>) 
                 }
             }
             Action::Notify(Notify::End) => {
-                if let Some(less) = weaker(row).filter(|_| dials.range_end_invalidates) {
+                if let Some(less) = weaker(row).filter(|_| dials.tells_at(Moment::End)) {
                     let tell = call("mmu_notifier_invalidate_range", args);
                     add(row.name.to_owned(), Tells::Secondary, Rest::Less(less), tell);
                 }
@@ -186,7 +187,7 @@ fn of_body(program: &Program, owner: Owner, dials: Dials, list: &mut Vec<Part>) 
                     _ if names => Tells::Named,
                     Action::Flush(FlushScope::LocalPage) => Tells::Cpus,
                     Action::Flush(_) => cpus,
-                    Action::GatherFlush(_) => Tells::Both,
+                    Action::GatherFlush(_) => flush(Moment::GatherFlush),
                     _ => Tells::Secondary,
                 };
                 add(what, tells, Rest::Nothing, Some(op.kind.clone()));

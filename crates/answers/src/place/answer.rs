@@ -127,6 +127,8 @@ pub enum Patch {
         /// The tests that are clean.
         tests: usize,
     },
+    /// It was not put to all tests again; says why.
+    Open(String),
     /// It was put to the tests again and did not hold; says how.
     Refused(String),
 }

@@ -25,11 +25,14 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use shootdown_litmus::program::FunctionId;
 use shootdown_litmus::{Diagnostics, Program, Sources, Variant};
-use shootdown_step::Tells;
+use shootdown_step::{Moment, Tells};
 
 use crate::check::{Refused, Subject, file_name, params, place as place_in, prepare};
 use crate::explain::answer::{Broken, Clients, Cost, Work};
@@ -41,7 +44,7 @@ use crate::request::Request;
 
 use answer::{Changed, Covered, Forgotten, Outcome, Patch, Placed, Placement};
 use search::{Said, Search};
-use silent::{Cut, cuts, scope};
+use silent::{Cut, cuts, flush_that_tells, scope};
 use spots::{Gone, Names, Spot, Stands, spots};
 use text::{Edit, Reader, files};
 
@@ -61,8 +64,22 @@ pub struct Text<'a> {
     pub variant: &'a Variant,
 }
 
+/// How far the search for placements has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Sets of places that were put to the tests.
+    pub tried: usize,
+    /// Those that are right.
+    pub right: usize,
+    /// States of all searches.
+    pub states: u64,
+}
+
+/// Who is told of it, now and then.
+pub type Watch = Arc<dyn Fn(Progress) + Send + Sync>;
+
 /// What is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// What tells is taken out first.
     pub forget: bool,
@@ -74,6 +91,8 @@ pub struct Options {
     pub list: usize,
     /// Up to what the tests are all there are, as whoever makes them says it.
     pub bound: String,
+    /// Is told now and then how far it has come.
+    pub progress: Option<Watch>,
 }
 
 /// The tests that a program is put to: itself, or its path with clients around
@@ -98,7 +117,9 @@ impl From<Refused> for Unplaced {
 /// The largest set of places where more notifications may do more.
 const SIZE: usize = 2;
 
-/// Finds the places.
+/// Finds the places. [`Limits::time`](shootdown_explore::Limits::time) is for all of
+/// it; when it is over, or [`Request::until`] says so, what was found so far is the
+/// answer.
 ///
 /// # Errors
 ///
@@ -110,7 +131,19 @@ pub fn place(
     cases: &Cases<'_>,
 ) -> Result<Placed, Unplaced> {
     let begun = Instant::now();
-    let request = Request { guards: false, progress: None, ..request.clone() };
+    let mut request = Request { guards: false, progress: None, ..request.clone() };
+    let end = begun.checked_add(request.limits.time);
+    let sooner = |other: Option<Instant>| end.map(|end| other.map_or(end, |own| own.min(end)));
+    request.until.moment = sooner(request.until.moment).or(request.until.moment);
+    let (tried, right) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    request.progress = options.progress.clone().map(|watch| {
+        let (tried, right) = (Arc::clone(&tried), Arc::clone(&right));
+        let tell = move |search: shootdown_explore::Progress| {
+            let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
+            watch(Progress { tried: count(&tried), right: count(&right), states: search.states });
+        };
+        Arc::new(tell) as Arc<dyn Fn(shootdown_explore::Progress) + Send + Sync>
+    });
     let program = request.read(text.name, text.text, text.sources, text.variant);
     let program = program.map_err(Refused::Input)?;
     let subject = prepare(program.clone(), &request)?;
@@ -120,7 +153,7 @@ pub fn place(
     let asked = request;
     let mut request = asked.clone();
     if flush_is_silent {
-        request.params.push(("cpu_flush_notifies".to_owned(), "no".to_owned()));
+        request.params.push(("tells".to_owned(), "calls".to_owned()));
     }
 
     let reader = Reader { request: &request, sources: text.sources };
@@ -134,7 +167,7 @@ pub fn place(
     let forgotten = calls(&program, &cuts, &gone);
     let (functions, spots) =
         spots(&silent.program, &reader, &scope, names, &forgotten, function.is_some());
-    let placer = Placer { silent: &silent.program, reader, spots: &spots };
+    let placer = Placer { silent: &silent.program, reader, spots: &spots, tried: &tried };
 
     let jury = Jury::new(cases(&silent.program, &sources).map_err(Unplaced::Cases)?, &request)?;
     let price = placer.price();
@@ -142,8 +175,18 @@ pub fn place(
         .iter()
         .map(|spot| options.weights.cost(spot.locked, spot.whole, price.0, price.1))
         .collect();
-    let late = || begun.elapsed() > request.limits.time;
-    let (broken, mut found) = placer.find(&jury, &costs, options.list, &late);
+    let patch = |set: &[usize]| {
+        let chosen: Vec<&Spot> = set.iter().map(|at| &spots[*at]).collect();
+        let reader = Reader { request: &request, sources: text.sources };
+        patched(&program, &reader, &patch::edits(&program, &cuts, &chosen), cases)
+    };
+    // The first is the cheapest: its patch is there before others are looked for.
+    let first: RefCell<Option<Made>> = RefCell::new(None);
+    let one_more = |set: &[usize]| {
+        right.fetch_add(1, Ordering::Relaxed);
+        first.borrow_mut().get_or_insert_with(|| (set.to_vec(), patch(set)));
+    };
+    let (broken, mut found) = placer.find(&jury, &costs, options.list, &one_more);
     let told = flush_is_silent || !cuts.is_empty();
     if told && matches!(found, Place::None(Outcome::Impossible(_), _)) {
         // What the file itself does shows that it can be done.
@@ -170,11 +213,10 @@ pub fn place(
     };
     let patch = match best {
         None => Patch::None,
-        Some(best) => {
-            let chosen: Vec<&Spot> = best.iter().map(|at| &spots[*at]).collect();
-            let reader = Reader { request: &request, sources: text.sources };
-            patched(&program, &reader, &patch::edits(&program, &cuts, &chosen), cases)?
-        }
+        Some(best) => match first.into_inner() {
+            Some((known, patch)) if known == best => patch?,
+            _ => patch(&best)?,
+        },
     };
     let (exercised, not_exercised) = jury.exercised();
     let (explorations, states) = jury.work();
@@ -229,22 +271,27 @@ fn told(
     let wrong = |span, message: String, help: &str| {
         Err(Refused::Input(Diagnostics::about(&program.files, span, message, help)))
     };
-    if dials.tells != Tells::Kernel {
+    if !matches!(dials.tells, Tells::Kernel | Tells::Calls) {
         let message = "the dial `tells` says when notifications are sent, whatever the text says";
         let help = "without it, or with --param tells=kernel, places are looked for";
         return wrong(program.header.span, message.to_owned(), help);
     }
+    // A flush tells wherever it is, also in what is not asked about.
+    let everywhere = dials.tells_at(Moment::Flush);
+    let flush = flush_that_tells(program, scope, dials);
     if forget {
-        return Ok((cuts, dials.cpu_flush_notifies));
+        return Ok((cuts, everywhere || flush.is_some()));
     }
     if let Some(cut) = cuts.first() {
         let message = format!("`{}` tells the secondary TLBs already", cut.what);
         return wrong(cut.span, message, "with --forget it is placed anew");
     }
-    if dials.cpu_flush_notifies {
-        let message = "the flush of the CPUs tells the secondary TLBs already".to_owned();
-        let help = "with --forget it is made silent, as with --param cpu_flush_notifies=no";
-        return wrong(program.header.span, message, help);
+    if everywhere || flush.is_some() {
+        let (name, span) = flush.map_or((None, program.header.span), |(n, at)| (Some(n), at));
+        let who = name.map_or("the flush of the CPUs".to_owned(), |name| format!("`{name}`"));
+        let message = format!("{who} tells the secondary TLBs already, with its flush");
+        let help = "with --forget it is made silent, as with --param tells=calls";
+        return wrong(span, message, help);
     }
     Ok((cuts, false))
 }
@@ -288,10 +335,14 @@ enum Place {
     Sets(Vec<Vec<usize>>, Covered),
 }
 
+/// A set of places, and the patch that was made of it.
+type Made = (Vec<usize>, Result<Patch, Unplaced>);
+
 struct Placer<'a> {
     silent: &'a Program,
     reader: Reader<'a>,
     spots: &'a [Spot],
+    tried: &'a AtomicUsize,
 }
 
 impl Placer<'_> {
@@ -324,8 +375,10 @@ impl Placer<'_> {
         jury: &Jury<'_>,
         costs: &[u64],
         wanted: usize,
-        late: &dyn Fn() -> bool,
+        found: &dyn Fn(&[usize]),
     ) -> (Vec<Broken>, Place) {
+        let until = &self.reader.request.until;
+        let late = || until.why();
         let none = |outcome, covered| Place::None(outcome, covered);
         let mut monotone = only_takes_away(self.silent);
         // Whoever has nothing to say in silence has nothing to say at all.
@@ -365,6 +418,7 @@ impl Placer<'_> {
         }
         monotone &= !matches!(everywhere, Judged::IllFormed);
         let said = |set: &[usize]| {
+            self.tried.fetch_add(1, Ordering::Relaxed);
             let edits = self.edits(set);
             let edit = |program: &Program| self.reader.read(program, self.silent, &edits);
             match jury.holds(&edit) {
@@ -373,7 +427,8 @@ impl Placer<'_> {
                 Err(why) => Said::Open(why),
             }
         };
-        let search = Search { costs, judge: &said, monotone, size: SIZE, wanted, late };
+        let search =
+            Search { costs, judge: &said, monotone, size: SIZE, wanted, late: &late, found };
         let (sets, covered) = search.run();
         if !sets.is_empty() {
             return (broken, Place::Sets(sets, covered));
@@ -389,6 +444,10 @@ impl Placer<'_> {
                 }) {
                     set = less;
                 }
+                let covered = match late() {
+                    Some(why) => Covered::Stopped(format!("{why} before it was made minimal")),
+                    None => covered,
+                };
                 Place::Sets(vec![set], covered)
             }
             (Judged::Broken(still), Covered::All) => none(Outcome::Impossible(still), Covered::All),
@@ -449,7 +508,7 @@ fn patched(
             let codes: Vec<&str> = broken.iter().map(|broken| broken.code).collect();
             Patch::Refused(format!("the changed text breaks {}", codes.join(", ")))
         }
-        Judged::Unknown(why) => Patch::Refused(why),
+        Judged::Unknown(why) => Patch::Open(why),
         Judged::IllFormed => Patch::Refused("the changed text has no meaning".to_owned()),
     })
 }

@@ -39,8 +39,10 @@ pub(super) struct Search<'j> {
     pub(super) size: usize,
     /// How many sets are wanted.
     pub(super) wanted: usize,
-    /// There is no time left.
-    pub(super) late: &'j dyn Fn() -> bool,
+    /// Why no more is asked, if it is so.
+    pub(super) late: &'j dyn Fn() -> Option<&'static str>,
+    /// Is told of each right set at once: what comes behind it may be cut short.
+    pub(super) found: &'j dyn Fn(&[usize]),
 }
 
 impl Search<'_> {
@@ -60,13 +62,14 @@ impl Search<'_> {
             if right.len() >= self.wanted {
                 return (right, Covered::Cheapest);
             }
-            if (self.late)() {
-                return (right, Covered::Stopped("the time was over".to_owned()));
+            if let Some(why) = (self.late)() {
+                return (right, Covered::Stopped(why.to_owned()));
             }
             let mut lacking = needs.iter().find(|need| !need.iter().any(|at| set.contains(at)));
             if lacking.is_none() {
                 match (self.judge)(&set) {
                     Said::Right => {
+                        (self.found)(&set);
                         right.push(set);
                         continue;
                     }
@@ -114,7 +117,7 @@ impl Search<'_> {
     /// The wrong set with as many of these as it may have and stay wrong: half by
     /// half, since most places help nobody.
     fn enlarge(&self, wrong: Vec<usize>, more: &[usize]) -> Vec<usize> {
-        if more.is_empty() || (self.late)() {
+        if more.is_empty() || (self.late)().is_some() {
             return wrong;
         }
         let mut larger = wrong.clone();
@@ -144,7 +147,15 @@ fn without(all: &[usize], some: &[usize]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
+
+    fn search_of<'j>(
+        costs: &'j [u64],
+        judge: &'j dyn Fn(&[usize]) -> Said,
+        late: &'j dyn Fn() -> Option<&'static str>,
+    ) -> Search<'j> {
+        Search { costs, judge, monotone: false, size: 1, wanted: 1, late, found: &|_| {} }
+    }
 
     /// What a search finds if a set is right that has one of these.
     fn found(
@@ -159,7 +170,7 @@ mod tests {
             if right { Said::Right } else { Said::Wrong }
         };
         let search =
-            Search { costs, judge: &judge, monotone, size: 2, wanted: usize::MAX, late: &|| false };
+            Search { monotone, size: 2, wanted: usize::MAX, ..search_of(costs, &judge, &|| None) };
         let (sets, covered) = search.run();
         (sets, covered, asked.get())
     }
@@ -222,14 +233,8 @@ mod tests {
             [1] => Said::Right,
             _ => Said::Wrong,
         };
-        let search = Search {
-            costs: &[1, 1, 1],
-            judge: &judge,
-            monotone: false,
-            size: 2,
-            wanted: usize::MAX,
-            late: &|| false,
-        };
+        let search =
+            Search { size: 2, wanted: usize::MAX, ..search_of(&[1, 1, 1], &judge, &|| None) };
         assert_eq!(search.run(), (vec![vec![1]], Covered::UpTo(2)));
     }
 
@@ -247,21 +252,21 @@ mod tests {
             1 => Said::Right,
             _ => Said::Wrong,
         };
-        let search = |wanted, late: &dyn Fn() -> bool| {
-            let costs = [1; 4];
-            Search { costs: &costs, judge: &judge, monotone: false, size: 2, wanted, late }.run()
+        let search = |wanted, late: &dyn Fn() -> Option<&'static str>| {
+            Search { size: 2, wanted, ..search_of(&[1; 4], &judge, late) }.run()
         };
-        assert_eq!(search(2, &|| false), (vec![vec![0], vec![1]], Covered::Cheapest));
-        assert!(matches!(search(9, &|| true).1, Covered::Stopped(_)));
+        assert_eq!(search(2, &|| None), (vec![vec![0], vec![1]], Covered::Cheapest));
+        // What was right before it was cut short stays.
+        let told = RefCell::new(Vec::new());
+        let late = || (told.borrow().len() == 2).then_some("interrupted");
+        let found = |set: &[usize]| told.borrow_mut().push(set.to_vec());
+        let cut = Search { size: 2, wanted: 9, found: &found, ..search_of(&[1; 4], &judge, &late) };
+        let right = vec![vec![0], vec![1]];
+        assert_eq!(cut.run(), (right.clone(), Covered::Stopped("interrupted".to_owned())));
+        assert_eq!(told.into_inner(), right);
         let open = |_: &[usize]| Said::Open("a limit".to_owned());
-        let search = Search {
-            costs: &[1, 1],
-            judge: &open,
-            monotone: true,
-            size: 2,
-            wanted: 9,
-            late: &|| false,
-        };
+        let search =
+            Search { monotone: true, size: 2, wanted: 9, ..search_of(&[1, 1], &open, &|| None) };
         assert_eq!(search.run(), (Vec::new(), Covered::Stopped("a limit".to_owned())));
     }
 }

@@ -4,7 +4,7 @@
 use shootdown_litmus::primitives::{Action, Notify, Primitive, Tag};
 use shootdown_litmus::program::{Body, FunctionId, OpKind};
 use shootdown_litmus::{Gap, Program, Span};
-use shootdown_step::Dials;
+use shootdown_step::{Dials, Moment};
 
 use super::text::{Edit, range};
 use crate::mutate::weaker;
@@ -41,7 +41,8 @@ pub(super) fn scope(program: &Program, function: Option<&str>) -> Vec<FunctionId
     }
 }
 
-/// Whether a body changes a table that hardware walks, or opens or ends a range.
+/// Whether a body changes a table that hardware walks, opens or ends a range, or
+/// flushes a gather.
 pub(super) fn may_tell(body: &Body) -> bool {
     let software = |action| {
         matches!(
@@ -55,7 +56,7 @@ pub(super) fn may_tell(body: &Body) -> bool {
     };
     body.ops.iter().any(|op| match &op.kind {
         OpKind::Primitive { primitive, .. } => {
-            matches!(primitive.action, Action::Notify(_))
+            matches!(primitive.action, Action::Notify(_) | Action::GatherFlush(_))
                 || primitive.has(Tag::Table) && !software(primitive.action)
         }
         _ => false,
@@ -104,8 +105,26 @@ pub(super) struct Loud {
     pub(super) span: Span,
 }
 
-/// What tells the secondary TLBs in some functions, if the flush of the CPUs does
-/// not.
+/// A flush in some functions that tells the secondary TLBs as well. It stays where
+/// it is: the dial `tells=calls` makes it silent.
+pub(super) fn flush_that_tells(
+    program: &Program,
+    scope: &[FunctionId],
+    dials: Dials,
+) -> Option<(&'static str, Span)> {
+    let bodies = scope.iter().map(|function| &program.functions[function.index()].body);
+    bodies.flat_map(|body| &body.ops).find_map(|op| {
+        let OpKind::Primitive { primitive: row, .. } = &op.kind else { return None };
+        let moment = match row.action {
+            Action::GatherFlush(_) => Moment::GatherFlush,
+            Action::Flush(_) | Action::ClearEntry { flush: true, .. } => Moment::Flush,
+            _ => return None,
+        };
+        dials.tells_at(moment).then_some((row.name, op.span))
+    })
+}
+
+/// What tells the secondary TLBs in some functions, other than a flush.
 pub(super) fn cuts(
     program: &Program,
     scope: &[FunctionId],
@@ -120,20 +139,12 @@ pub(super) fn cuts(
             let whole = match row.action {
                 Action::Notify(Notify::Range) => true,
                 Action::Notify(Notify::End) => {
-                    if !dials.range_end_invalidates {
+                    if !dials.tells_at(Moment::End) {
                         continue;
                     }
                     false
                 }
                 Action::ClearEntry { notify: true, .. } => false,
-                Action::GatherFlush(_) => {
-                    return Err(loud(format!(
-                        "`{}` tells the secondary TLBs in the same call in which it flushes \
-                         those of the CPUs, so there is no path without notifications; ask \
-                         about another function with --function, or write the gather out",
-                        row.name
-                    )));
-                }
                 _ => continue,
             };
             let text = program.files.text(op.span);

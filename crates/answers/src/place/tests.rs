@@ -16,6 +16,7 @@ fn options() -> Options {
         weights: Weights::default(),
         list: 20,
         bound: String::new(),
+        progress: None,
     }
 }
 
@@ -155,6 +156,56 @@ fn since_6_6_the_flush_is_made_silent() {
 }
 
 #[test]
+fn a_gather_is_made_silent() {
+    for kernel in ["v6.1", "v6.12"] {
+        let request = Request { kernel: Some(kernel.to_owned()), ..Request::default() };
+        let options = Options { forget: true, ..options() };
+        let placed = covered(placed_as(&file("paths/munmap-free"), &[], &request, &options));
+        assert!(placed.flush_is_silent);
+        assert!(placed.silent.iter().any(|broken| broken.code == "FREE"), "{placed:#?}");
+        // Under the lock and outside of it, but never behind the free.
+        let spots = || list(&placed).iter().flat_map(|placement| &placement.spots);
+        assert!(spots().any(|spot| spot.locked) && spots().any(|spot| !spot.locked));
+        let freed = |spot: &&answer::Spot| spot.function == "gather_finish";
+        let text = |spot: &answer::Spot| spot.place.as_ref().map(|at| at.text.clone());
+        for spot in spots().filter(freed) {
+            let text = text(spot).expect("a place");
+            assert!(!spot.closes && !text.starts_with("atomic_dec"), "{spot:?}");
+        }
+        assert!(matches!(placed.patch, Patch::Verified { .. }), "{:?}", placed.patch);
+    }
+}
+
+#[test]
+fn what_was_found_before_an_interruption_stays() {
+    use std::sync::atomic::AtomicBool;
+    let asked = Arc::new(AtomicBool::new(false));
+    let watch = {
+        let asked = Arc::clone(&asked);
+        move |at: Progress| {
+            if at.right == 2 {
+                asked.store(true, Ordering::Relaxed);
+            }
+        }
+    };
+    let mut request = Request::default();
+    request.until.asked = Some(asked);
+    let whole = placed(&file("seed/write-protect"), &["NONE"]);
+    let options = Options { progress: Some(Arc::new(watch)), ..options() };
+    let cut = placed_as(&file("seed/write-protect"), &["NONE"], &request, &options);
+    let cut = covered(cut);
+    assert_eq!(cut.covered, Covered::Stopped("interrupted".to_owned()));
+    assert_eq!(list(&cut), &list(&whole)[..2]);
+    assert_eq!(cut.patch, whole.patch);
+    // The flag is up already.
+    let none = placed_as(&file("seed/write-protect"), &["NONE"], &request, &options);
+    let Err(Unplaced::Refused(Refused::NotCovered { why, .. })) = none else {
+        panic!("nothing was asked")
+    };
+    assert_eq!(why, "interrupted");
+}
+
+#[test]
 fn write_protection_is_cheapest_at_range_end() {
     let placed = placed(&file("seed/write-protect"), &["NONE"]);
     let first = &list(&placed)[0];
@@ -278,10 +329,21 @@ fn what_is_no_silence_is_refused() {
     let Err(Unplaced::Refused(Refused::Input(why))) = loud else { panic!("it is loud") };
     assert!(why.to_string().contains("tells the secondary TLBs already"), "{why}");
     assert!(why.to_string().contains("--forget"), "{why}");
-    // A gather tells, flushes and frees in one call.
-    let forget = Options { forget: true, ..options() };
-    let gather = placed_as(&file("paths/munmap-free"), &[], &request, &forget);
-    assert!(matches!(gather, Err(Unplaced::Refused(Refused::NotCovered { .. }))));
+    // A gather tells with its flush.
+    let gather = file("paths/munmap-free");
+    let only = ["gather_begin", "gather_finish", "zap_pte_range", "unmap_vmas"];
+    for function in only {
+        let options = Options { function: Some(function.to_owned()), ..options() };
+        let loud = placed_as(&gather, &["BATCH_FULL"], &request, &options);
+        let why = match loud {
+            Err(Unplaced::Refused(Refused::Input(why))) => why.to_string(),
+            other => {
+                assert_eq!(function, "gather_begin", "{other:?}");
+                continue;
+            }
+        };
+        assert!(why.contains("tells the secondary TLBs already"), "{function}: {why}");
+    }
     // A dial says where they are sent, whatever the text says.
     let params = vec![("tells".to_owned(), "range_end".to_owned())];
     let dial = Request { params, ..Request::default() };
@@ -387,7 +449,8 @@ fn by_hand(text: &str, variant: &[&str]) -> (Vec<Vec<usize>>, Vec<Vec<usize>>) {
     let reader = Reader { request: &request, sources: &sources };
     let scope = scope(&silent, None);
     let (_, spots) = spots(&silent, &reader, &scope, Names::of(true), &[], false);
-    let placer = Placer { silent: &silent, reader, spots: &spots };
+    let tried = AtomicUsize::new(0);
+    let placer = Placer { silent: &silent, reader, spots: &spots, tried: &tried };
     let case = Case { program: silent.clone(), client: None, always: true };
     let jury = Jury::new(vec![case], &request).unwrap_or_else(|_| panic!("covered"));
     let judge = |set: &[usize]| {
@@ -400,8 +463,15 @@ fn by_hand(text: &str, variant: &[&str]) -> (Vec<Vec<usize>>, Vec<Vec<usize>>) {
     };
     let costs = vec![1; spots.len()];
     let search = |monotone| {
-        let (judge, late) = (&judge, &|| false);
-        let search = Search { costs: &costs, judge, monotone, size: 2, wanted: usize::MAX, late };
+        let search = Search {
+            costs: &costs,
+            judge: &judge,
+            monotone,
+            size: 2,
+            wanted: usize::MAX,
+            late: &|| None,
+            found: &|_| {},
+        };
         let (mut sets, _) = search.run();
         sets.retain(|set| set.len() <= 2);
         sets.sort();

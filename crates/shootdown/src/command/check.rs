@@ -1,7 +1,8 @@
 //! `shootdown check`: a verdict with reasons for each variant of each file.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -13,6 +14,8 @@ use shootdown_drift::{Recorded, Tree};
 use shootdown_explore::{Limits, Reductions};
 use shootdown_litmus::{Directories, Either, Variant, read_file, variants};
 
+use super::interrupt;
+use super::progress::{Line, search};
 use super::status::Status;
 use crate::draw::{self, Form, Paint};
 use crate::drift::withhold::withhold;
@@ -119,6 +122,20 @@ impl Setup {
         })
     }
 
+    /// The same for a search that may take long: how far it has come is drawn on
+    /// a terminal, and Ctrl-C ends it with what was found until then.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Setup::request`].
+    pub(super) fn watched(&self) -> Result<(Request, Option<Arc<Line>>), String> {
+        let mut request = self.request()?;
+        let line = Line::new();
+        request.progress = search(line.as_ref());
+        request.until.asked = Some(interrupt::asked());
+        Ok((request, line))
+    }
+
     /// Where included files come from.
     pub fn sources(&self) -> Either<Directories, shootdown_litmus::Embedded<'static>> {
         Either(Directories(self.include.clone()), LIBRARY)
@@ -179,15 +196,14 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
     let mut status = Status::default();
-    let mut request = match arguments.setup.request() {
-        Ok(request) => request,
+    let (mut request, line) = match arguments.setup.watched() {
+        Ok(watched) => watched,
         Err(why) => {
             eprintln!("shootdown: {why}");
             return Status { input: true, ..status };
         }
     };
     request.guards = !arguments.no_guards && !arguments.all_variants;
-    request.progress = progress();
     let mut tree = match tree(arguments) {
         Ok(tree) => tree,
         Err(why) => {
@@ -197,8 +213,15 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
     };
     let mut all = Vec::new();
     for file in &arguments.files {
+        if interrupt::is_asked() {
+            status = status.and(left_out(file));
+            continue;
+        }
         let (checks, found) = one_file(file, arguments, &request, &mut tree);
         status = status.and(found);
+        if let Some(line) = &line {
+            line.clear();
+        }
         if !arguments.json && !arguments.reproducer {
             // A reader that has seen enough (`| head`) is no error.
             let _ = out.write_all(text(&checks, arguments).as_bytes());
@@ -227,17 +250,10 @@ fn tree(arguments: &Arguments) -> Result<Option<(Tree, Recorded)>, String> {
     Ok(Some((tree, super::drift::recorded(arguments.digests.as_deref())?)))
 }
 
-/// How far a search has come, on a terminal.
-pub fn progress() -> Option<std::sync::Arc<dyn Fn(shootdown_explore::Progress) + Send + Sync>> {
-    if !std::io::stderr().is_terminal() {
-        return None;
-    }
-    Some(std::sync::Arc::new(|progress: shootdown_explore::Progress| {
-        // Small tests are over before anybody looks.
-        if progress.states > 200_000 {
-            eprint!("\r{} states, depth {}\x1b[K\r", progress.states, progress.depth);
-        }
-    }))
+/// A file that nothing was said of, because somebody asked for an end.
+pub(super) fn left_out(file: &Path) -> Status {
+    eprintln!("shootdown: interrupted before {}", file.display());
+    Status { open: true, ..Status::default() }
 }
 
 fn text(checks: &[Checked], arguments: &Arguments) -> String {
@@ -260,7 +276,7 @@ fn width() -> usize {
 }
 
 fn one_file(
-    file: &std::path::Path,
+    file: &Path,
     arguments: &Arguments,
     request: &Request,
     tree: &mut Option<(Tree, Recorded)>,

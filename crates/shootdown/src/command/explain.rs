@@ -11,9 +11,10 @@ use shootdown_answers::jury::Case;
 use shootdown_answers::request::Request;
 use shootdown_clients::Bound;
 use shootdown_litmus::{Program, Variant, read_file, variants};
+use shootdown_survey::around::Around;
 
-use super::around::Around;
-use super::check::{Setup, TimelineForm};
+use super::check::{Setup, TimelineForm, left_out};
+use super::interrupt;
 use super::status::Status;
 use crate::draw::{self, Form, Paint};
 
@@ -49,8 +50,8 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
     let mut status = Status::default();
-    let request = match arguments.setup.request() {
-        Ok(request) => request,
+    let (request, line) = match arguments.setup.watched() {
+        Ok(watched) => watched,
         Err(why) => {
             eprintln!("shootdown: {why}");
             return Status { input: true, ..status };
@@ -58,7 +59,15 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
     };
     let mut all = Vec::new();
     for file in &arguments.files {
-        match one_file(file, arguments, &request) {
+        if interrupt::is_asked() {
+            status = status.and(left_out(file));
+            continue;
+        }
+        let explained = one_file(file, arguments, &request);
+        if let Some(line) = &line {
+            line.clear();
+        }
+        match explained {
             Ok(explained) => {
                 status = status.and(of(&explained));
                 if !arguments.json {
@@ -122,8 +131,9 @@ fn one_file(file: &Path, arguments: &Arguments, request: &Request) -> Result<Exp
             let sources = arguments.setup.sources();
             let around = Around { name: &name, variant: &variant, request, sources: &sources };
             around.cases(&program, &arguments.bound.unwrap_or_default()).map_err(|why| {
-                eprintln!("{name}: error: {why}");
-                input
+                let open = request.until.over().is_some();
+                eprintln!("{name}: {}{why}", if open { "" } else { "error: " });
+                Status { input: !open, open, ..Status::default() }
             })?
         }
     };

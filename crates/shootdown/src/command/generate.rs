@@ -8,10 +8,12 @@ use clap::Args;
 use serde::Serialize;
 use shootdown_clients::{Bound, Skeleton};
 use shootdown_litmus::{Variant, read_file};
-use shootdown_survey::generated::{Generated, bound_of, generate};
+use shootdown_survey::generated::{Among, Generated, bound_of, generate};
 
-use super::check::Setup;
+use super::check::{Setup, left_out};
+use super::interrupt;
 use super::status::Status;
+use crate::draw::thousands;
 
 /// Version of the JSON form.
 const SCHEMA: &str = "shootdown.generate/1";
@@ -49,7 +51,10 @@ struct Report {
     variant: String,
     bound: String,
     model: String,
+    /// How many were asked.
     clients: usize,
+    /// How many there are up to the bound.
+    clients_to_ask: usize,
     not_covered: usize,
     stopped: usize,
     breaking: usize,
@@ -73,6 +78,10 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
     let mut status = Status::default();
     let mut reports = Vec::new();
     for file in &arguments.files {
+        if interrupt::is_asked() {
+            status = status.and(left_out(file));
+            continue;
+        }
         match one(file, arguments) {
             Ok((report, found)) => {
                 status = status.and(found);
@@ -96,7 +105,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
 
 fn one(file: &Path, arguments: &Arguments) -> Result<(Report, Status), String> {
     let name = file.display().to_string();
-    let request = arguments.setup.request().map_err(|why| format!("shootdown: {why}"))?;
+    let (request, line) = arguments.setup.watched().map_err(|why| format!("shootdown: {why}"))?;
     let sources = arguments.setup.sources();
     let variant = Variant::new(arguments.variant.iter().cloned());
     let text = read_file(file).map_err(|error| error.to_string())?;
@@ -107,7 +116,18 @@ fn one(file: &Path, arguments: &Arguments) -> Result<(Report, Status), String> {
     }
     let bound = arguments.bound.unwrap_or_default();
     let fail = |why: String| format!("{name}: error: {why}");
-    let list = generate(&name, &program, &sources, &variant, &request, &bound).map_err(fail)?;
+    let tell = |asked: usize, all: usize| {
+        if let Some(line) = &line {
+            line.draw(|| {
+                format!("{} of {} clients", thousands(asked as u64), thousands(all as u64))
+            });
+        }
+    };
+    let among = generate(&name, &program, &sources, &variant, &request, &bound, &tell);
+    if let Some(line) = &line {
+        line.clear();
+    }
+    let Among { clients: list, all } = among.map_err(fail)?;
     let roles = Skeleton::of(&program).map_err(|why| fail(why.to_string()))?.roles();
     let mut told: Vec<Vec<&'static str>> = Vec::new();
     let mut listed = Vec::new();
@@ -138,6 +158,7 @@ fn one(file: &Path, arguments: &Arguments) -> Result<(Report, Status), String> {
         bound: bound.to_string(),
         model: request.assumed(),
         clients: list.len(),
+        clients_to_ask: all,
         not_covered: list.len() - checked().count(),
         stopped: checked().filter(|checked| checked.search.stopped.is_some()).count(),
         breaking: list.iter().filter(|generated| !generated.codes().is_empty()).count(),
@@ -146,7 +167,7 @@ fn one(file: &Path, arguments: &Arguments) -> Result<(Report, Status), String> {
     };
     let status = Status {
         differs: report.breaking > 0,
-        open: report.not_covered > 0 || report.stopped > 0,
+        open: report.not_covered > 0 || report.stopped > 0 || report.clients < all,
         ..Status::default()
     };
     Ok((report, status))
@@ -186,12 +207,13 @@ fn text(report: &Report) -> String {
         number => format!(", {number} {what}"),
     };
     out.push_str(&format!(
-        "\nclients  {} up to {}: {} break the path{}{}\nmodel    {}\nsearch   {} states\n",
+        "\nclients  {} up to {}: {} break the path{}{}{}\nmodel    {}\nsearch   {} states\n",
         report.clients,
         report.bound,
         if report.breaking == 0 { "none".to_owned() } else { report.breaking.to_string() },
         not(report.not_covered, "not covered"),
         not(report.stopped, "reached a limit"),
+        not(report.clients_to_ask - report.clients, "not asked: interrupted"),
         report.model,
         report.states,
     ));

@@ -4,7 +4,7 @@
 //! is interrupted loses nothing, and goes on where it stood.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use shootdown_answers::request::Request;
 use shootdown_clients::Bound;
 use shootdown_survey::pairs::{self, Pair, ask, pairs};
 
+use super::progress::Line;
 use super::status::Status;
 use super::table::Arguments;
 
@@ -23,7 +24,7 @@ const BOUND: &str = "devices=1,cpus=0,steps=2,accesses=2,pages=1,messages=0,afte
 
 /// A pair, and what was found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Line {
+struct Noted {
     kernel: String,
     machine: String,
     bound: String,
@@ -39,7 +40,7 @@ struct Line {
     test: Option<String>,
 }
 
-impl Line {
+impl Noted {
     fn is_of(&self, pair: &Pair, kernel: &str, machine: &str, bound: &str) -> bool {
         self.first == pair.first
             && self.second == pair.second
@@ -53,7 +54,7 @@ impl Line {
 /// Runs the command.
 pub(super) fn run(
     arguments: &Arguments,
-    request: &Request,
+    (request, progress): (&Request, Option<&Line>),
     kernels: &[String],
     machines: &[String],
     out: &mut dyn Write,
@@ -78,15 +79,16 @@ pub(super) fn run(
         arguments.paths.is_empty() || named(pair.first) && named(pair.second)
     };
     let list: Vec<Pair> = pairs().into_iter().filter(wanted).collect();
-    let progress = std::io::stderr().is_terminal();
     let total = list.len() * kernels.len() * machines.len();
-    let mut lines: Vec<Line> = Vec::new();
-    for kernel in kernels {
+    let mut lines: Vec<Noted> = Vec::new();
+    'all: for kernel in kernels {
         for machine in machines {
             for pair in &list {
-                let done = lines.len() + 1;
-                if progress {
-                    eprint!("\r\x1b[K{done} of {total}: {} against {}", pair.first, pair.second);
+                if let Some(line) = progress {
+                    let done = lines.len() + 1;
+                    line.draw(|| {
+                        format!("{done} of {total}: {} against {}", pair.first, pair.second)
+                    });
                 }
                 let bound_text = bound.to_string();
                 let old = known.iter().find(|line| line.is_of(pair, kernel, machine, &bound_text));
@@ -94,6 +96,10 @@ pub(super) fn run(
                     Some(line) => line.clone(),
                     None => {
                         let line = ask_one(arguments, request, *pair, (kernel, machine), &bound);
+                        // What was cut short is asked again the next time.
+                        if request.until.over().is_some() {
+                            break 'all;
+                        }
                         if let Some(journal) = &mut journal
                             && let Err(error) = note(journal, &line)
                         {
@@ -103,8 +109,8 @@ pub(super) fn run(
                         line
                     }
                 };
-                if progress {
-                    eprint!("\r\x1b[K");
+                if let Some(line) = progress {
+                    line.clear();
                 }
                 if !arguments.json && (line.test.is_some() || line.not_asked.is_some()) {
                     let _ = out.write_all(text(&line).as_bytes());
@@ -114,6 +120,13 @@ pub(super) fn run(
             }
         }
     }
+    if let Some(line) = progress {
+        line.clear();
+    }
+    if lines.len() < total {
+        let again = if journal.is_some() { "; the same command goes on from there" } else { "" };
+        eprintln!("shootdown: interrupted: {} of {total} pairs{again}", lines.len());
+    }
     if let Some(folder) = &arguments.out
         && let Err(why) = write(folder, &lines)
     {
@@ -121,15 +134,15 @@ pub(super) fn run(
         return Status { input: true, ..Status::default() };
     }
     if arguments.json {
-        let report =
-            serde_json::json!({ "schema": SCHEMA, "model": request.assumed(), "pairs": lines });
+        let report = serde_json::json!({ "schema": SCHEMA, "model": request.assumed(), "pairs_asked": total, "pairs": lines });
         let _ = writeln!(out, "{report:#}");
     } else {
-        let _ = out.write_all(foot(&lines, &bound, &request.assumed()).as_bytes());
+        let _ = out.write_all(foot(&lines, total, &bound, &request.assumed()).as_bytes());
     }
     Status {
         differs: lines.iter().any(|line| line.test.is_some()),
-        open: lines.iter().any(|line| line.stopped > 0 || line.not_asked.is_some()),
+        open: lines.len() < total
+            || lines.iter().any(|line| line.stopped > 0 || line.not_asked.is_some()),
         ..Status::default()
     }
 }
@@ -140,12 +153,12 @@ fn ask_one(
     pair: Pair,
     (kernel, machine): (&str, &str),
     bound: &Bound,
-) -> Line {
+) -> Noted {
     let request = Request { machine: Some(machine.to_owned()), kernel: None, ..request.clone() };
     let found = ask(pair, kernel, &arguments.setup.sources(), &request, bound);
     let (codes, test) = found.hit.unzip();
     let codes: Vec<&str> = codes.unwrap_or_default();
-    Line {
+    Noted {
         kernel: kernel.to_owned(),
         machine: machine.to_owned(),
         bound: bound.to_string(),
@@ -161,7 +174,7 @@ fn ask_one(
     }
 }
 
-fn text(line: &Line) -> String {
+fn text(line: &Noted) -> String {
     let what = match &line.not_asked {
         Some(why) => format!("not asked: {}", why.lines().next().unwrap_or_default()),
         None => line.codes.join(", "),
@@ -172,7 +185,7 @@ fn text(line: &Line) -> String {
     )
 }
 
-fn foot(lines: &[Line], bound: &Bound, assumed: &str) -> String {
+fn foot(lines: &[Noted], total: usize, bound: &Bound, assumed: &str) -> String {
     let hits = lines.iter().filter(|line| line.test.is_some()).count();
     let stopped: usize = lines.iter().map(|line| line.stopped).sum();
     let states: u64 = lines.iter().map(|line| line.states).sum();
@@ -182,15 +195,16 @@ fn foot(lines: &[Line], bound: &Bound, assumed: &str) -> String {
         stopped => format!(", {stopped} of them stopped at a limit"),
     };
     format!(
-        "\npairs    {} of {} paths: {} with a hit\nclients  all up to {bound}\nmodel    {assumed}\nsearch   {programs} programs{limits}, {states} states\n\
+        "\npairs    {}{} of {} paths: {} with a hit\nclients  all up to {bound}\nmodel    {assumed}\nsearch   {programs} programs{limits}, {states} states\n\
          note     a hit is a question: read its test beside the kernel's lines before it is called a bug\n",
         lines.len(),
+        if lines.len() < total { format!(" of {total}") } else { String::new() },
         pairs::PATHS.len(),
         if hits == 0 { "none".to_owned() } else { hits.to_string() },
     )
 }
 
-fn read(path: &Path) -> Result<Vec<Line>, String> {
+fn read(path: &Path) -> Result<Vec<Noted>, String> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -224,19 +238,19 @@ fn open(path: &Path) -> Result<File, String> {
     Ok(file)
 }
 
-fn note(journal: &mut File, line: &Line) -> std::io::Result<()> {
+fn note(journal: &mut File, line: &Noted) -> std::io::Result<()> {
     let mut text = serde_json::to_string(line)?;
     text.push('\n');
     journal.write_all(text.as_bytes())?;
     journal.flush()
 }
 
-fn write(folder: &Path, lines: &[Line]) -> Result<(), String> {
+fn write(folder: &Path, lines: &[Noted]) -> Result<(), String> {
     let fail = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     fs::create_dir_all(folder).map_err(|error| fail(folder, error))?;
     for line in lines {
         let Some(test) = &line.test else { continue };
-        let Line { first, second, route, kernel, machine, .. } = line;
+        let Noted { first, second, route, kernel, machine, .. } = line;
         let path = folder.join(format!("{first}-vs-{second}-by-{route}-{kernel}-{machine}.litmus"));
         let test = test.replace("<machine/ats-pasid>", &format!("<machine/{machine}>"));
         fs::write(&path, test).map_err(|error| fail(&path, error))?;

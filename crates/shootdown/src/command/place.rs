@@ -2,19 +2,22 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use shootdown_answers::check::Refused;
 use shootdown_answers::jury::Case;
 use shootdown_answers::place::answer::{Covered, Outcome, Patch, Placed};
 use shootdown_answers::place::compare::{Compared, compare};
-use shootdown_answers::place::{Options, Text, Unplaced, Weights, place};
+use shootdown_answers::place::{Options, Progress, Text, Unplaced, Watch, Weights, place};
 use shootdown_answers::request::Request;
 use shootdown_clients::Bound;
 use shootdown_litmus::{Program, Sources, Variant, read_file, variants};
+use shootdown_survey::around::Around;
 
-use super::around::Around;
-use super::check::{Setup, TimelineForm};
+use super::check::{Setup, TimelineForm, left_out};
+use super::interrupt;
+use super::progress::Line;
 use super::status::Status;
 use crate::draw::{self, Form, Paint};
 
@@ -71,20 +74,28 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
-    let request = match arguments.setup.request() {
-        Ok(request) => request,
+    let (request, line) = match arguments.setup.watched() {
+        Ok(watched) => watched,
         Err(why) => {
             eprintln!("shootdown: {why}");
             return Status { input: true, ..Status::default() };
         }
     };
     if !arguments.variants.is_empty() {
-        return versions(arguments, &request, out);
+        return versions(arguments, &request, line.as_deref(), out);
     }
     let mut status = Status::default();
     let mut all = Vec::new();
     for file in &arguments.files {
-        match one_file(file, arguments, &request) {
+        if interrupt::is_asked() {
+            status = status.and(left_out(file));
+            continue;
+        }
+        let placed = one_file(file, arguments, &request, line.as_ref());
+        if let Some(line) = &line {
+            line.clear();
+        }
+        match placed {
             Ok(placed) => {
                 status = status.and(of(&placed));
                 if !arguments.json {
@@ -145,6 +156,17 @@ fn refused(refused: Refused) -> Status {
     }
 }
 
+/// The tests could not be made: the path is at fault, or somebody asked for an end.
+fn unread(name: &str, why: &str, request: &Request) -> Status {
+    match request.until.over() {
+        None => wrong(&format!("{name}: error: {why}\n")),
+        Some(_) => {
+            eprintln!("{name}: {why}");
+            Status { open: true, ..Status::default() }
+        }
+    }
+}
+
 /// One variant of a file, read.
 struct Read {
     name: String,
@@ -183,7 +205,7 @@ fn read(
 /// The tests that a program is put to.
 fn cases(
     program: &Program,
-    sources: &dyn Sources,
+    sources: &(dyn Sources + Sync),
     read: &Read,
     arguments: &Arguments,
     request: &Request,
@@ -195,7 +217,12 @@ fn cases(
     }
 }
 
-fn one_file(file: &Path, arguments: &Arguments, request: &Request) -> Result<Placed, Status> {
+fn one_file(
+    file: &Path,
+    arguments: &Arguments,
+    request: &Request,
+    line: Option<&Arc<Line>>,
+) -> Result<Placed, Status> {
     let read = read(file, &arguments.variant, arguments, request)?;
     if let Some(wanted) = &arguments.function
         && read.program.function(wanted).is_none()
@@ -216,18 +243,34 @@ fn one_file(file: &Path, arguments: &Arguments, request: &Request) -> Result<Pla
         weights: arguments.weights,
         list: arguments.list as usize,
         bound: arguments.bound.unwrap_or_default().to_string(),
+        progress: line.cloned().map(watch),
     };
     let make = |program: &Program, sources: &(dyn Sources + Sync)| {
         cases(program, sources, &read, arguments, request)
     };
     place(text, request, &options, &make).map_err(|why| match why {
         Unplaced::Refused(why) => refused(why),
-        Unplaced::Cases(why) => wrong(&format!("{}: error: {why}\n", read.name)),
+        Unplaced::Cases(why) => unread(&read.name, &why, request),
+    })
+}
+
+/// Draws how far the search for places has come.
+fn watch(line: Arc<Line>) -> Watch {
+    Arc::new(move |at: Progress| {
+        line.draw(|| {
+            let states = draw::thousands(at.states);
+            format!("{} placements right of {} tried, {states} states", at.right, at.tried)
+        });
     })
 }
 
 /// Two versions of a path.
-fn versions(arguments: &Arguments, request: &Request, out: &mut dyn Write) -> Status {
+fn versions(
+    arguments: &Arguments,
+    request: &Request,
+    line: Option<&Line>,
+    out: &mut dyn Write,
+) -> Status {
     let one = |which: &String| -> Result<Vec<Case>, Status> {
         let file = Path::new(which);
         // A variant's name is no path, and a path no name of a switch.
@@ -241,7 +284,7 @@ fn versions(arguments: &Arguments, request: &Request, out: &mut dyn Write) -> St
         let read = read(file, &switches, arguments, request)?;
         let sources = arguments.setup.sources();
         cases(&read.program, &sources, &read, arguments, request)
-            .map_err(|why| wrong(&format!("{}: error: {why}\n", read.name)))
+            .map_err(|why| unread(&read.name, &why, request))
     };
     let both = (one(&arguments.variants[0]), one(&arguments.variants[1]));
     let (first, second) = match both {
@@ -249,7 +292,11 @@ fn versions(arguments: &Arguments, request: &Request, out: &mut dyn Write) -> St
         (Err(status), Ok(_)) | (Ok(_), Err(status)) => return status,
         (Err(first), Err(second)) => return first.and(second),
     };
-    let compared = match compare(first, second, request) {
+    let compared = compare(first, second, request);
+    if let Some(line) = line {
+        line.clear();
+    }
+    let compared = match compared {
         Ok(compared) => compared,
         Err(why) => return refused(why),
     };
@@ -272,7 +319,7 @@ fn of(placed: &Placed) -> Status {
     };
     Status {
         differs: matches!(placed.outcome, Outcome::Impossible(_)),
-        open: cut,
+        open: cut || matches!(placed.patch, Patch::Open(_)),
         internal: matches!(placed.patch, Patch::Refused(_)),
         ..Status::default()
     }

@@ -64,8 +64,8 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
     let input = Status { input: true, ..Status::default() };
-    let request = match arguments.setup.request() {
-        Ok(request) => request,
+    let (request, line) = match arguments.setup.watched() {
+        Ok(watched) => watched,
         Err(why) => {
             eprintln!("shootdown: {why}");
             return input;
@@ -91,25 +91,18 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
         }
     };
     if arguments.pairs {
-        return super::pairs::run(arguments, &request, &kernels, &machines, out);
+        return super::pairs::run(arguments, (&request, line.as_deref()), &kernels, &machines, out);
     }
     let asked = Asked { paths, kernels, machines, bound: arguments.bound.unwrap_or_default() };
     let format = if arguments.json { Format::Json } else { arguments.format };
     let paint = Paint::new(std::io::stdout().is_terminal());
-    let progress = std::io::stderr().is_terminal();
-    let total = asked.paths.len() * asked.kernels.len() * asked.machines.len();
-    let mut done = 0;
     let mut begun = None;
     let mut each = |row: &Row| {
-        done += 1;
-        if progress {
-            eprint!("\r\x1b[K{done} of {total}: {} on {}, {}", row.path, row.machine, row.kernel);
+        if let Some(line) = &line {
+            line.clear();
         }
         // A row is printed as soon as it is there: what was found is not lost.
         if format == Format::Text {
-            if progress {
-                eprint!("\r\x1b[K");
-            }
             let group = (row.kernel.clone(), row.machine.clone());
             let head = begun.as_ref() != Some(&group);
             begun = Some(group);
@@ -117,11 +110,10 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
             let _ = out.write_all(text.as_bytes());
             let _ = out.flush();
         }
-        true
     };
     let rows = table(&asked, &arguments.setup.sources(), &request, &mut each);
-    if progress {
-        eprint!("\r\x1b[K");
+    if let Some(line) = &line {
+        line.clear();
     }
     let assumed = request.assumed();
     let text = match format {
@@ -137,7 +129,11 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Status {
         },
     };
     let _ = out.write_all(text.as_bytes());
-    rows.iter().map(of).fold(Status::default(), Status::and)
+    let cut = Status { open: rows.len() < asked.rows(), ..Status::default() };
+    if cut.open {
+        eprintln!("shootdown: interrupted: {} of {} rows", rows.len(), asked.rows());
+    }
+    rows.iter().map(of).fold(cut, Status::and)
 }
 
 fn of(row: &Row) -> Status {

@@ -38,6 +38,8 @@ mod say;
 mod setting;
 mod text;
 
+pub(crate) use text::thousands;
+
 #[cfg(test)]
 mod fixture;
 

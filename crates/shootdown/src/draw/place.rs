@@ -118,6 +118,10 @@ fn add_patch(out: &mut String, patch: &Patch, paint: Paint) {
             out.push('\n');
             files.iter().for_each(|file| out.push_str(&diff(file)));
         }
+        Patch::Open(why) => {
+            let why = format!("no patch: it was not put to all tests again: {}", one_line(why));
+            out.push_str(&format!("\n{}\n", paint.open(&why)));
+        }
         Patch::Refused(why) => {
             let why = format!("no patch: it was put to the tests again, and {}", one_line(why));
             out.push_str(&format!("\n{}\n", paint.bad(&why)));
@@ -132,7 +136,7 @@ fn add_foot(out: &mut String, placed: &Placed, paint: Paint) {
         line("forgot", &format!("{}{at}", forgotten.what));
     }
     if placed.flush_is_silent {
-        line("forgot", "what the flush of the CPUs tells, by cpu_flush_notifies=no");
+        line("forgot", "what flushes tell beside the CPUs, by tells=calls");
     }
     if !placed.silent.is_empty() {
         line("silent", &broken_in(&placed.silent, &placed.file));
@@ -164,7 +168,7 @@ fn add_foot(out: &mut String, placed: &Placed, paint: Paint) {
             line("patch", &format!("read again, and clean in {}", count(*tests as u64, "test")));
         }
         Patch::Same => line("patch", "none; the file as it stands is clean"),
-        Patch::None | Patch::Refused(_) => {}
+        Patch::None | Patch::Open(_) | Patch::Refused(_) => {}
     }
     match &placed.clients {
         None => line(

@@ -162,8 +162,12 @@ pub fn foot(asked: &Asked, assumed: &str, rows: &[Row], paint: Paint) -> String 
         }
     }
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let covered = match rows.len() < asked.rows() {
+        true => format!("covered  {} of {} rows\n", rows.len(), asked.rows()),
+        false => String::new(),
+    };
     format!(
-        "\nkernel   {}\nclients  all up to {}: at most {} around a path\nmodel    {}\nsearch   {}, {}\n{}\n",
+        "\n{covered}kernel   {}\nclients  all up to {}: at most {} around a path\nmodel    {}\nsearch   {}, {}\n{}\n",
         and(&parts),
         asked.bound,
         most,
@@ -202,6 +206,9 @@ pub fn markdown(asked: &Asked, assumed: &str, rows: &[Row]) -> String {
                 out.push_str(&format!("| | | | | | not asked: {why} |\n"));
             }
         }
+    }
+    if rows.len() < asked.rows() {
+        out.push_str(&format!("\nCovered: {} of {} rows.\n", rows.len(), asked.rows()));
     }
     out.push_str(&format!("\nClients: all up to {}. Model: {assumed}.\n", asked.bound));
     out
@@ -251,6 +258,8 @@ struct Report<'r> {
     bound: String,
     /// The model, and the dials that were turned.
     model: &'r str,
+    /// How many there are if nobody interrupts.
+    rows_asked: usize,
     rows: Vec<JsonRow<'r>>,
 }
 
@@ -296,7 +305,13 @@ struct JsonShown<'r> {
 /// It could not be written.
 pub fn json(asked: &Asked, assumed: &str, rows: &[Row]) -> Result<String, serde_json::Error> {
     let rows = rows.iter().map(json_row).collect();
-    let report = Report { schema: SCHEMA, bound: asked.bound.to_string(), model: assumed, rows };
+    let report = Report {
+        schema: SCHEMA,
+        bound: asked.bound.to_string(),
+        model: assumed,
+        rows_asked: asked.rows(),
+        rows,
+    };
     serde_json::to_string_pretty(&report)
 }
 

@@ -18,7 +18,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// `1,234,567`
-pub(super) fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -24,7 +24,7 @@ mod telling;
 mod values;
 
 pub use objects::WALK;
-pub use telling::Tells;
+pub use telling::{Moment, Tells};
 
 use std::collections::HashMap;
 

@@ -9,6 +9,9 @@ pub enum Tells {
     /// As the path and the era say.
     #[default]
     Kernel,
+    /// As they say, but with no flush: neither that of the CPUs' TLBs nor that of
+    /// a gather tells anybody else. What is left are calls.
+    Calls,
     /// Never.
     Never,
     /// At each end of a range, and nowhere else.
@@ -22,7 +25,7 @@ pub enum Tells {
 
 /// A place in a path where somebody could be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub enum Moment {
     /// A call that does nothing else.
     Call,
     /// Behind a clear, as `ptep_clear_flush_notify` says.
@@ -42,7 +45,7 @@ pub(super) enum Moment {
 
 impl Dials {
     /// Whether the secondary TLBs are told here.
-    pub(super) fn tells_at(&self, moment: Moment) -> bool {
+    pub fn tells_at(&self, moment: Moment) -> bool {
         use Moment::{Call, Change, ClearNotify, End, Flush, GatherFlush, OnlyEnd};
         match self.tells {
             Tells::Kernel => match moment {
@@ -51,6 +54,10 @@ impl Dials {
                 End => self.range_end_invalidates,
                 Flush => self.cpu_flush_notifies,
                 OnlyEnd | Change => false,
+            },
+            Tells::Calls => match moment {
+                Flush | GatherFlush => false,
+                _ => Dials { tells: Tells::Kernel, ..*self }.tells_at(moment),
             },
             Tells::Never => false,
             Tells::RangeEnd => matches!(moment, End | OnlyEnd),

@@ -128,6 +128,7 @@ fn test(placed: &Placed) -> Test<'_> {
         Patch::None => ("none", String::new()),
         Patch::Same => ("same", String::new()),
         Patch::Verified { files, .. } => ("verified", files.iter().map(diff).collect()),
+        Patch::Open(_) => ("open", String::new()),
         Patch::Refused(_) => ("refused", String::new()),
     };
     Test {
